@@ -1,0 +1,88 @@
+"""What every variant in every framework promises: which keys a query sees, and which shapes are allowed.
+
+Shapes: B batch, T query length, S key length, N query heads, K key/value heads, H head size of q and k,
+V head size of v (most often H).  q is [B, T, N, H], k is [B, S, K, H], v is [B, S, K, V].
+
+Nothing here imports a framework: ``visible`` is written with operators alone, so the same line works on NumPy,
+JAX and PyTorch integer arrays, and the oracle and all variants share one definition of each mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+MASKS = ("full", "causal", "window:W", "strided:L")
+
+
+class Mask(NamedTuple):
+    """A parsed mask: its kind and, for ``window`` and ``strided``, its size in positions."""
+
+    kind: str
+    size: int = 0
+
+
+def parse_mask(text: str) -> Mask:
+    """Read ``full``, ``causal``, ``window:W`` or ``strided:L`` (W and L at least 1)."""
+    kind, colon, size = text.partition(":")
+    if kind in ("full", "causal") and not colon:
+        return Mask(kind)
+    if kind in ("window", "strided") and size.isdecimal() and int(size) >= 1:
+        return Mask(kind, int(size))
+    raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L whole numbers from 1, got {text!r}")
+
+
+def visible(mask: Mask, i: Any, j: Any) -> Any:
+    """Whether query i sees key j, elementwise and broadcast, for any array type with integer operators.
+
+    Aligned at the top left: query 0 sees key 0 whatever T and S are.  ``strided`` is the pattern of Sparse
+    Transformers (Child et al. 2019, https://arxiv.org/abs/1904.10509): the last L positions and every L-th one.
+    """
+    if mask.kind == "full":
+        return (i >= 0) & (j >= 0)
+    seen = j <= i
+    if mask.kind == "window":
+        seen = seen & (i - j < mask.size)
+    if mask.kind == "strided":
+        seen = seen & ((i - j < mask.size) | ((i - j) % mask.size == 0))
+    return seen
+
+
+def last_query_with_a_key(mask: Mask, kv_len: int) -> int | None:
+    """The highest query index up to which every query sees a key; None where there is no limit."""
+    if kv_len == 0:
+        return -1
+    if mask.kind == "window" or (mask.kind == "strided" and kv_len < mask.size):
+        return kv_len + mask.size - 2
+    return None
+
+
+def check_visible(mask: Mask, q_len: int, kv_len: int) -> None:
+    """Refuse a mask that leaves a query without a single key: its softmax would divide zero by zero."""
+    last = last_query_with_a_key(mask, kv_len)
+    if last is not None and q_len - 1 > last:
+        raise ValueError(
+            f"mask {mask.kind}: expected every query to see a key, got {q_len} queries on {kv_len} keys, "
+            f"where query {last + 1} sees none"
+        )
+
+
+def check(q: Sequence[int], k: Sequence[int], v: Sequence[int], mask: str) -> Mask:
+    """Check the shapes of q [B, T, N, H], k [B, S, K, H] and v [B, S, K, V]; return the parsed mask.
+
+    Raises ValueError that names the expected and the actual shape.
+    """
+    parsed = parse_mask(mask)
+    for name, shape, legend in (("q", q, "[B, T, N, H]"), ("k", k, "[B, S, K, H]"), ("v", v, "[B, S, K, V]")):
+        if len(shape) != 4:
+            raise ValueError(f"{name}: expected 4 axes {legend}, got shape {tuple(shape)}")
+    b, t, n, h = q
+    s, kv_heads = k[1], k[2]
+    if (k[0], k[3]) != (b, h):
+        raise ValueError(f"k: expected [B={b}, S, K, H={h}] to match q {tuple(q)}, got {tuple(k)}")
+    if tuple(v[:3]) != (b, s, kv_heads):
+        raise ValueError(f"v: expected [B={b}, S={s}, K={kv_heads}, V] to match k {tuple(k)}, got {tuple(v)}")
+    if kv_heads == 0 or n % kv_heads:
+        raise ValueError(f"heads: expected the query heads to be a multiple of the K={kv_heads} key heads, got N={n}")
+    check_visible(parsed, t, s)
+    return parsed

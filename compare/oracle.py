@@ -1,0 +1,90 @@
+"""Attention and its gradients, defined once, in NumPy: in float64 as the truth, in a case's own precision as the yardstick.
+
+One slice is one (batch, key head) with its G query heads: q [G, T, H], k [S, H], v [S, V], dO [G, T, V].  Query rows
+are taken a chunk at a time, against only the keys that the mask can show them, so T=16384 fits in little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.contract import Mask, visible
+from compare.inputs import keep_bits, round_to
+from compare.records import Problem
+
+Array = NDArray[Any]
+CHUNK_SCORES = 2**22
+
+
+class Arithmetic(NamedTuple):
+    """How to compute: in which float type, how a product rounds its operands, how a stored tensor is rounded."""
+
+    float_type: Any
+    operand: Callable[[Array], Array]
+    store: Callable[[Array], Array]
+
+
+class Tensors(NamedTuple):
+    """out [G, T, V] and the gradients dQ [G, T, H], dK [S, H], dV [S, V]."""
+
+    out: Array
+    dq: Array
+    dk: Array
+    dv: Array
+
+
+EXACT = Arithmetic(np.float64, lambda x: x, lambda x: x)
+
+
+def working(problem: Problem, device: str) -> Arithmetic:
+    """The arithmetic that a naive implementation of this problem is allowed: its dtype, and TF32 where that is on."""
+    tf32 = problem.dtype == "float32" and device == "gpu" and problem.matmul_precision != "ieee"
+    operand = (lambda x: keep_bits(x, 10)) if tf32 else (lambda x: x)
+    return Arithmetic(np.float32, operand, lambda x: round_to(x, problem.dtype))
+
+
+def keys_of_rows(mask: Mask, first: int, last: int, kv_len: int) -> tuple[int, int]:
+    """The range of keys outside of which no row first..last sees anything."""
+    if mask.kind == "full":
+        return 0, kv_len
+    low = max(0, first - mask.size + 1) if mask.kind == "window" else 0
+    return min(low, kv_len), min(last + 1, kv_len)
+
+
+def attention_with_gradients(
+    q: Array, k: Array, v: Array, do: Array, mask: Mask, scale: float, arithmetic: Arithmetic
+) -> Tensors:
+    """Output and gradients of one slice, as the naive formulas give them:
+
+    P = softmax(scale Q K^T), O = P V, dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(P dP)), dQ = scale dS K,
+    dK = dS^T (scale Q)   (Dao et al. 2022, https://arxiv.org/abs/2205.14135, appendix B).
+    """
+    kind, operand, store = arithmetic
+    q, k, v, do = (x.astype(kind) for x in (q, k, v, do))
+    q = store(q * kind(scale))
+    q_op, k_op, v_op, do_op = (operand(x) for x in (q, k, v, do))
+    groups, rows = q.shape[:2]
+    out, dq = np.zeros_like(do), np.zeros_like(q)
+    dk, dv = np.zeros_like(k), np.zeros_like(v)
+    step = max(1, CHUNK_SCORES // max(1, groups * len(k)))
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        low, high = keys_of_rows(mask, start, stop - 1, len(k))
+        keys, at = slice(low, high), (slice(None), slice(start, stop))
+        seen = visible(mask, np.arange(start, stop)[:, None], np.arange(low, high)[None, :])
+        scores = store(q_op[at] @ k_op[keys].T)
+        scores = np.where(seen, scores, kind(-np.inf))
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        weights /= weights.sum(-1, keepdims=True)
+        p = store(weights)
+        out[at] = store(operand(p) @ v_op[keys])
+        dp = store(do_op[at] @ v_op[keys].T)
+        ds = store(weights * (dp - (weights * dp).sum(-1, keepdims=True)))
+        dq[at] = store(store(operand(ds) @ k_op[keys]) * kind(scale))
+        dv[keys] += np.tensordot(operand(p), do_op[at], axes=((0, 1), (0, 1)))
+        dk[keys] += np.tensordot(operand(ds), q_op[at], axes=((0, 1), (0, 1)))
+    return Tensors(out, dq, store(dk), store(dv))

@@ -1,0 +1,41 @@
+"""What a naive attention must hold, from the problem alone: the seed table's formula, and a bound to refuse by."""
+
+from __future__ import annotations
+
+from compare.records import ITEM_BYTES, PassName, Problem
+
+# Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
+SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 6, "step": 6}
+
+
+def score_bytes(problem: Problem) -> int:
+    """One B x N x T x S matrix in the problem's dtype: the seed table's 'Attention Matrix'."""
+    return problem.batch * problem.heads * problem.q_len * problem.kv_len * ITEM_BYTES[problem.dtype]
+
+
+def input_bytes(problem: Problem) -> int:
+    """q, k and v."""
+    queries = problem.batch * problem.q_len * problem.heads * problem.head_dim
+    keys = problem.batch * problem.kv_len * problem.kv_heads * problem.head_dim
+    return (queries + 2 * keys) * ITEM_BYTES[problem.dtype]
+
+
+def output_bytes(problem: Problem) -> int:
+    """The output, and dO alike."""
+    return problem.batch * problem.q_len * problem.heads * problem.head_dim * ITEM_BYTES[problem.dtype]
+
+
+def seed_forward_bytes(problem: Problem) -> int:
+    """The seed table's Forward Memory: inputs + attention matrix + output."""
+    return input_bytes(problem) + score_bytes(problem) + output_bytes(problem)
+
+
+def seed_backward_bytes(problem: Problem) -> int:
+    """The seed table's Backward Memory: its Forward Memory + a second attention matrix."""
+    return seed_forward_bytes(problem) + score_bytes(problem)
+
+
+def needed_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:
+    """What the device should have free for a naive case: inputs and gradients, and the score-sized buffers."""
+    copies = max(SCORE_COPIES[name] for name in passes)
+    return 2 * (input_bytes(problem) + output_bytes(problem)) + copies * score_bytes(problem)

@@ -1,0 +1,231 @@
+"""Every type that crosses from one room of the program to another: frozen, with the unit in the field's name.
+
+The four records that stand in ``results.jsonl`` (Run, Measurement, Skip, Failure) carry their ``kind`` as a tag;
+docs/results.md describes the file.  Times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["ieee", "tf32", "default"]
+PassName = Literal["forward", "backward", "step"]
+Device = Literal["cpu", "gpu"]
+Malloc = Literal["recycle", "system"]
+FailureStatus = Literal["OOM", "CRASH", "TIMEOUT", "ERROR"]
+
+DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
+PRECISIONS: tuple[Precision, ...] = ("ieee", "tf32", "default")
+PASSES: tuple[PassName, ...] = ("forward", "backward", "step")
+ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records: immutable, by keyword only, and strict about foreign fields."""
+
+
+class Problem(Record):
+    """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly."""
+
+    batch: int
+    q_len: int
+    kv_len: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    mask: str
+    dtype: Dtype
+    matmul_precision: Precision
+    seed: int
+
+    @property
+    def d_model(self) -> int:
+        """N x H, the width of the layer; with one head it is the head size."""
+        return self.heads * self.head_dim
+
+    @property
+    def q_shape(self) -> tuple[int, int, int, int]:
+        """Shape of q, the output and its gradient: [B, T, N, H]."""
+        return self.batch, self.q_len, self.heads, self.head_dim
+
+    @property
+    def kv_shape(self) -> tuple[int, int, int, int]:
+        """Shape of k and v: [B, S, K, H]."""
+        return self.batch, self.kv_len, self.kv_heads, self.head_dim
+
+    @property
+    def label(self) -> str:
+        """The problem in one short line, in the words of the shape legend."""
+        length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
+        heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
+        precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
+        return f"B={self.batch} {length} {heads} H={self.head_dim} {self.mask} {self.dtype}{precision}"
+
+
+class Contender(Record):
+    """How it is computed: framework, variant, and the mode in which the framework executes it."""
+
+    backend: str
+    variant: str
+    mode: str
+
+    @property
+    def name(self) -> str:
+        """``backend:variant:mode``, as the command line takes it."""
+        return f"{self.backend}:{self.variant}:{self.mode}"
+
+
+class Case(Record):
+    """One problem with one contender."""
+
+    problem: Problem
+    contender: Contender
+
+
+class Kernel(Record):
+    """One kernel or op of a pass: how often it ran in one iteration, and for how long altogether."""
+
+    name: str
+    count: int
+    device_s: float
+
+
+class PassResult(Record):
+    """The samples of one pass.  Sample i belongs to round ``i // per_round``; a round is one turn of the contender."""
+
+    device_s: tuple[float, ...]
+    wall_s: tuple[float, ...]
+    per_round: int
+    peak_bytes: int
+    peak_source: str
+    kernels: tuple[Kernel, ...] = ()
+    resident_bytes: int | None = None
+    buffer_bytes: int | None = None
+
+
+class TensorError(Record):
+    """Row-relative error of one tensor against the oracle, beside what the rule allows (docs/method.md)."""
+
+    tensor: str
+    max_error: float
+    rms_error: float
+    allowed_max: float
+    allowed_rms: float
+    agrees: bool
+
+
+class Agreement(Record):
+    """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender."""
+
+    agrees: bool
+    tensors: tuple[TensorError, ...]
+    checked_slices: int
+    slices: int
+    other: str | None = None
+    other_error: float | None = None
+    other_allowed: float | None = None
+
+
+class Cost(Record):
+    """What one program cost before it ran at speed: tracing and lowering, compiling, and the rest of its first call."""
+
+    trace_s: float
+    compile_s: float
+    first_call_s: float
+    warmup_s: float = 0.0
+    warmup_calls: int = 0
+
+
+class Warning_(Record):
+    """Something that a reader of the row must know, and what to do about it."""
+
+    code: str
+    text: str
+
+
+class Measurement(Record, tag_field="kind", tag="measurement"):
+    """One measured case."""
+
+    problem: Problem
+    contender: Contender
+    passes: dict[PassName, PassResult]
+    saved_bytes: int | None
+    input_bytes: int
+    output_bytes: int
+    costs: dict[str, Cost]
+    stopped: Literal["steady", "budget", "samples"]
+    agreement: Agreement | None = None
+    alone: bool = False
+    warnings: tuple[Warning_, ...] = ()
+
+
+class Skip(Record, tag_field="kind", tag="skip"):
+    """A case that was not started, and why."""
+
+    problem: Problem
+    contender: Contender
+    reason: str
+    predicted_bytes: int | None = None
+    available_bytes: int | None = None
+
+
+class Failure(Record, tag_field="kind", tag="failure"):
+    """A case that was started and gave no numbers, and why."""
+
+    problem: Problem
+    contender: Contender
+    status: FailureStatus
+    stage: str
+    reason: str
+    predicted_bytes: int | None = None
+    refused_bytes: int | None = None
+    device_bytes: int | None = None
+
+
+class DeviceReport(Record):
+    """What one backend says of itself and its device."""
+
+    backend: str
+    device: Device
+    device_name: str
+    total_bytes: int
+    versions: dict[str, str]
+    flags: dict[str, str]
+    import_s: float
+    start_s: float
+    missing_modes: dict[str, str] = {}
+
+
+class Settings(Record):
+    """All that the command line decides besides the cases themselves."""
+
+    device: Device
+    passes: tuple[PassName, ...]
+    threads: int
+    malloc: Malloc
+    budget_s: float
+    samples: int | None
+    timeout_s: float
+    seed: int
+
+
+class Run(Record, tag_field="kind", tag="run"):
+    """The circumstances of a run; the first line of ``results.jsonl``, written again when a backend has started."""
+
+    schema_version: int
+    program_version: str
+    date: str
+    command: str
+    settings: Settings
+    host: dict[str, str]
+    environment: dict[str, dict[str, str]]
+    backends: tuple[DeviceReport, ...] = ()
+
+
+Row = Measurement | Skip | Failure
+Line = Run | Measurement | Skip | Failure

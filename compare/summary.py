@@ -1,0 +1,103 @@
+"""Samples -> medians, intervals and ratios.  No mean: a shared machine's times have a long tail to one side.
+
+A round is one turn of a contender; the iterations inside it share the state of the machine, so a round counts once,
+by its median.  Intervals are distribution-free, from order statistics of the rounds: with X_1 <= ... <= X_n the
+interval [X_k, X_{n+1-k}] covers the median with probability 1 - 2 P(Bin(n, 1/2) < k) whatever the distribution
+(Conover, Practical Nonparametric Statistics, 3rd ed. 1999, section 3.2).  Six rounds are the fewest that reach 95%.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import msgspec
+
+from compare.records import Contender, Measurement, PassName, PassResult
+
+CONFIDENCE = 0.95
+MIN_ROUNDS = 6
+TARGET_HALF_WIDTH = 0.01
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A median with its 95% interval over ``rounds`` rounds."""
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    @property
+    def half_width(self) -> float:
+        """The longer arm of the interval, as a share of the median."""
+        return max(self.high - self.median, self.median - self.low) / self.median if self.median else 0.0
+
+
+def interval_rank(rounds: int) -> int:
+    """The largest k for which [X_k, X_{n+1-k}] still covers the median with 95%; 0 where even the range does not."""
+    from scipy.special import bdtr  # 0.1 s to import: only where something was measured
+
+    below = [float(bdtr(k, rounds, 0.5)) for k in range(rounds // 2)]
+    return sum(p <= (1 - CONFIDENCE) / 2 for p in below)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Median of per-round values with its distribution-free interval; under six rounds the interval is infinite."""
+    ordered, rank = sorted(values), interval_rank(len(values))
+    low, high = (ordered[rank - 1], ordered[-rank]) if rank else (0.0, float("inf"))
+    return Estimate(median(ordered), low, high, len(ordered))
+
+
+def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
+    """One value per round: the median of the iterations in it."""
+    return [median(samples[i : i + per_round]) for i in range(0, len(samples), per_round)]
+
+
+def device_time(result: PassResult) -> Estimate:
+    """Device time of one iteration of a pass, in seconds."""
+    return estimate(round_medians(result.device_s, result.per_round))
+
+
+def wall_time(result: PassResult) -> Estimate:
+    """Un-profiled wall time of one iteration of a pass, in seconds."""
+    return estimate(round_medians(result.wall_s, result.per_round))
+
+
+def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
+    """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
+    pairs = zip(
+        round_medians(result.device_s, result.per_round),
+        round_medians(reference.device_s, reference.per_round),
+        strict=False,  # a contender that failed midway has fewer rounds
+    )
+    return estimate([a / b for a, b in pairs])
+
+
+def reference_of(rows: Sequence[Measurement]) -> Measurement | None:
+    """The row that ratios of a problem refer to: the first whose numbers agree and that shared its rounds."""
+    return next((row for row in rows if trusted(row) and not row.alone), None)
+
+
+def trusted(row: Measurement) -> bool:
+    """Whether the row's numbers agree with the oracle: without that no ratio is given."""
+    return row.agreement is None or row.agreement.agrees
+
+
+def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Estimate | None:
+    """Device-time ratio of a row to the reference, or None where it would not be fair to give one."""
+    if reference is None or row is reference or row.alone or not trusted(row):
+        return None
+    if name not in row.passes or name not in reference.passes:
+        return None
+    return paired_ratio(row.passes[name], reference.passes[name])
+
+
+def steady(samples: dict[Contender, dict[PassName, PassResult]]) -> bool:
+    """Whether every ratio to the first contender (or, alone, every median) is known to within +-1%."""
+    first, *others = samples.values()
+    if not others:
+        return all(device_time(result).half_width <= TARGET_HALF_WIDTH for result in first.values())
+    return all(
+        paired_ratio(other[name], first[name]).half_width <= TARGET_HALF_WIDTH for other in others for name in first
+    )

@@ -1,0 +1,132 @@
+"""Profiler events -> busy time per iteration: one algorithm for every framework and device.
+
+A framework's ``profiler`` module reduces its trace to three lists in one clock: the windows that the worker drew around
+each iteration (synchronised at both ends), the ops or kernels that did work, and the allocations.  Device time of an
+iteration is the length of the union of its work intervals: overlapping kernels and nested ops count once, gaps not.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from compare.records import Kernel
+
+
+class Span(NamedTuple):
+    """A named interval, in nanoseconds of the trace's clock."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+class Allocation(NamedTuple):
+    """A signed change of allocated bytes at a moment of the trace's clock."""
+
+    time_ns: int
+    signed_bytes: int
+
+
+class Trace(NamedTuple):
+    """What a profiler saw, in one clock."""
+
+    windows: list[Span]
+    work: list[Span]
+    allocations: list[Allocation]
+
+
+class Iteration(NamedTuple):
+    """One window: its label, how long the device was busy in it, how long it was, and what ran."""
+
+    label: str
+    device_s: float
+    window_s: float
+    work: tuple[Span, ...]
+
+    @property
+    def kernels(self) -> Counter[str]:
+        """Names of the ops or kernels and how often each ran."""
+        return Counter(span.name for span in self.work)
+
+
+class RefusedWindow(Exception):
+    """A profiled window that cannot be a sample, and why."""
+
+
+def union_ns(intervals: Iterable[tuple[int, int]]) -> int:
+    """Length of the union of [start, end) intervals."""
+    total, reach = 0, None
+    for start, end in sorted(intervals):
+        if reach is None or start > reach:
+            total, reach = total + end - start, end
+        elif end > reach:
+            total, reach = total + end - reach, end
+    return total
+
+
+def iterations(trace: Trace) -> list[Iteration]:
+    """Share the work out to the windows by its midpoint: both clocks of a device agree to far less than a kernel."""
+    windows = sorted(trace.windows, key=lambda window: window.start_ns)
+    starts = [window.start_ns for window in windows]
+    inside: list[list[Span]] = [[] for _ in windows]
+    for span in trace.work:
+        middle = (span.start_ns + span.end_ns) // 2
+        at = bisect_right(starts, middle) - 1
+        if at >= 0 and middle <= windows[at].end_ns:
+            inside[at].append(span)
+    return [
+        Iteration(
+            window.name,
+            union_ns((span.start_ns, span.end_ns) for span in work) / 1e9,
+            (window.end_ns - window.start_ns) / 1e9,
+            tuple(work),
+        )
+        for window, work in zip(windows, inside, strict=True)
+    ]
+
+
+def check(found: Sequence[Iteration], expected: int) -> None:
+    """Refuse a set of iterations of one pass that cannot all be true.
+
+    Profilers drop kernels at the start of a window and have counted device time twice (pytorch/pytorch#192021,
+    #193924): every iteration must show the same kernels, some work, and no more device time than its window is long.
+    """
+    if len(found) != expected:
+        raise RefusedWindow(f"expected {expected} windows in the trace, got {len(found)}")
+    for one in found:
+        if not one.work or one.device_s <= 0:
+            raise RefusedWindow(f"{one.label}: the profiler saw no device work")
+        if one.device_s > one.window_s:
+            raise RefusedWindow(
+                f"{one.label}: {one.device_s:.6f} s of device time in a window of {one.window_s:.6f} s wall time"
+            )
+        if one.kernels != found[0].kernels:
+            missing, extra = found[0].kernels - one.kernels, one.kernels - found[0].kernels
+            raise RefusedWindow(
+                f"{one.label}: another set of kernels than in {found[0].label}: "
+                f"missing {dict(missing) or 'none'}, extra {dict(extra) or 'none'}"
+            )
+
+
+def kernels(one: Iteration) -> tuple[Kernel, ...]:
+    """What ran in an iteration, longest first.  Nested ops each show their whole time, so the list may add up to more."""
+    total: Counter[str] = Counter()
+    for span in one.work:
+        total[span.name] += span.end_ns - span.start_ns
+    return tuple(
+        Kernel(name=name, count=one.kernels[name], device_s=ns / 1e9) for name, ns in total.most_common()
+    )
+
+
+def peak_and_rest(trace: Trace, label: str) -> tuple[int, int]:
+    """Highest sum of allocations inside a window above its start, and what is left of it at the window's end (bytes)."""
+    window = next(window for window in trace.windows if window.name == label)
+    level = peak = 0
+    for event in sorted(trace.allocations):
+        if window.start_ns <= event.time_ns <= window.end_ns:
+            level += event.signed_bytes
+            peak = max(peak, level)
+    return peak, level
