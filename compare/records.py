@@ -29,7 +29,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all records: immutable, by keyword only, and strict about foreign fields."""
 
 
-class Problem(Record):
+class Problem(Record, frozen=True):
     """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly."""
 
     batch: int
@@ -67,7 +67,7 @@ class Problem(Record):
         return f"B={self.batch} {length} {heads} H={self.head_dim} {self.mask} {self.dtype}{precision}"
 
 
-class Contender(Record):
+class Contender(Record, frozen=True):
     """How it is computed: framework, variant, and the mode in which the framework executes it."""
 
     backend: str
@@ -80,14 +80,14 @@ class Contender(Record):
         return f"{self.backend}:{self.variant}:{self.mode}"
 
 
-class Case(Record):
+class Case(Record, frozen=True):
     """One problem with one contender."""
 
     problem: Problem
     contender: Contender
 
 
-class Kernel(Record):
+class Kernel(Record, frozen=True):
     """One kernel or op of a pass: how often it ran in one iteration, and for how long altogether."""
 
     name: str
@@ -95,7 +95,7 @@ class Kernel(Record):
     device_s: float
 
 
-class PassResult(Record):
+class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``; a round is one turn of the contender."""
 
     device_s: tuple[float, ...]
@@ -108,7 +108,7 @@ class PassResult(Record):
     buffer_bytes: int | None = None
 
 
-class TensorError(Record):
+class TensorError(Record, frozen=True):
     """Row-relative error of one tensor against the oracle, beside what the rule allows (docs/method.md)."""
 
     tensor: str
@@ -119,7 +119,7 @@ class TensorError(Record):
     agrees: bool
 
 
-class Agreement(Record):
+class Agreement(Record, frozen=True):
     """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender."""
 
     agrees: bool
@@ -131,7 +131,7 @@ class Agreement(Record):
     other_allowed: float | None = None
 
 
-class Cost(Record):
+class Cost(Record, frozen=True):
     """What one program cost before it ran at speed: tracing and lowering, compiling, and the rest of its first call."""
 
     trace_s: float
@@ -141,14 +141,14 @@ class Cost(Record):
     warmup_calls: int = 0
 
 
-class Warning_(Record):
+class Warning_(Record, frozen=True):
     """Something that a reader of the row must know, and what to do about it."""
 
     code: str
     text: str
 
 
-class Measurement(Record, tag_field="kind", tag="measurement"):
+class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     """One measured case."""
 
     problem: Problem
@@ -164,7 +164,7 @@ class Measurement(Record, tag_field="kind", tag="measurement"):
     warnings: tuple[Warning_, ...] = ()
 
 
-class Skip(Record, tag_field="kind", tag="skip"):
+class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
     """A case that was not started, and why."""
 
     problem: Problem
@@ -174,7 +174,7 @@ class Skip(Record, tag_field="kind", tag="skip"):
     available_bytes: int | None = None
 
 
-class Failure(Record, tag_field="kind", tag="failure"):
+class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
     """A case that was started and gave no numbers, and why."""
 
     problem: Problem
@@ -187,7 +187,7 @@ class Failure(Record, tag_field="kind", tag="failure"):
     device_bytes: int | None = None
 
 
-class DeviceReport(Record):
+class DeviceReport(Record, frozen=True):
     """What one backend says of itself and its device."""
 
     backend: str
@@ -201,7 +201,7 @@ class DeviceReport(Record):
     missing_modes: dict[str, str] = {}
 
 
-class Settings(Record):
+class Settings(Record, frozen=True):
     """All that the command line decides besides the cases themselves."""
 
     device: Device
@@ -214,7 +214,7 @@ class Settings(Record):
     seed: int
 
 
-class Run(Record, tag_field="kind", tag="run"):
+class Run(Record, frozen=True, tag_field="kind", tag="run"):
     """The circumstances of a run; the first line of ``results.jsonl``, written again when a backend has started."""
 
     schema_version: int

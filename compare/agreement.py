@@ -1,0 +1,219 @@
+"""Every output and gradient against the float64 oracle and against the other contenders, in a process of its own.
+
+The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the difference
+over the norm of the true row.  Its maximum and its root mean square over the checked rows may be FACTOR times
+what a naive NumPy implementation in the case's own dtype and matmul precision shows on the same inputs: 2 for the output and 3
+for gradients, as in flash-attention's tests (Dao-AILab/flash-attention, tests/test_flash_attn.py).  So the tolerance follows
+the problem, and a bf16 or TF32 result passed off as float32 is orders of magnitude outside.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare import inputs, oracle
+from compare.contract import parse_mask
+from compare.messages import Channel
+from compare.oracle import Tensors
+from compare.records import Agreement, Device, Dtype, Problem, Record, TensorError
+
+Array = NDArray[Any]
+
+FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
+UNIT_ROUNDOFF: dict[Dtype, float] = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
+# A row far smaller than the rest (dQ of a query that sees one key is exactly zero) is compared on this share of the
+# root-mean-square row norm, for its error comes from terms of that size.
+SMALL_ROW = 0.1
+
+
+class Judge(Record, frozen=True, tag=True):
+    """Judge the arrays that each contender left in its folder, within about ``budget_s`` of oracle time."""
+
+    problem: Problem
+    device: Device
+    folders: dict[str, str]
+    budget_s: float
+
+
+class Judged(Record, frozen=True, tag=True):
+    """The agreement of each contender, by folder name."""
+
+    agreements: dict[str, Agreement]
+
+
+class Slice(NamedTuple):
+    """One (batch, key head): where its rows stand in the q-like and in the k-like arrays."""
+
+    batch: int
+    kv_head: int
+    group: int
+
+    def of(self, tensor: str, array: Array) -> Array:
+        """The slice's rows: [G, T, H] of a q-like array, [S, H] of a k-like one, in float64."""
+        if tensor in ("dk", "dv"):
+            return np.asarray(array[self.batch, :, self.kv_head], np.float64)
+        heads = slice(self.kv_head * self.group, (self.kv_head + 1) * self.group)
+        return np.asarray(array[self.batch, :, heads], np.float64).swapaxes(0, 1)
+
+
+def drawn_slices(problem: Problem) -> list[Slice]:
+    """All slices of the problem, in an order drawn by its seed."""
+    group = problem.heads // problem.kv_heads
+    every = [Slice(b, k, group) for b in range(problem.batch) for k in range(problem.kv_heads)]
+    order = np.random.default_rng([problem.seed, 1]).permutation(len(every))
+    return [every[i] for i in order]
+
+
+def row_errors(found: Array, truth: Array) -> Array:
+    """Norm of each row's difference over the norm of the true row (or SMALL_ROW of the typical one), flat."""
+    norms = np.linalg.norm(truth, axis=-1)
+    typical = float(np.sqrt(np.mean(norms**2))) if norms.size else 0.0
+    scale = np.maximum(norms, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
+    errors = np.linalg.norm(found - truth, axis=-1) / scale
+    return np.where(np.isfinite(errors), errors, np.inf).ravel()
+
+
+class Worst:
+    """Running maximum and root mean square of row errors."""
+
+    def __init__(self) -> None:
+        self.max_error, self._squares, self._rows = 0.0, 0.0, 0
+
+    def add(self, errors: Array) -> None:
+        """Take more rows in."""
+        if errors.size:
+            self.max_error = max(self.max_error, float(errors.max()))
+            self._squares += float(np.sum(errors**2))
+            self._rows += errors.size
+
+    @property
+    def rms_error(self) -> float:
+        """Root mean square over all rows so far."""
+        return float(np.sqrt(self._squares / self._rows)) if self._rows else 0.0
+
+
+class Comparison:
+    """One problem: the truth and the yardstick of each drawn slice, and what each contender shows against them."""
+
+    def __init__(self, request: Judge) -> None:
+        self.problem, self.device = request.problem, request.device
+        self.q, self.k, self.v, self.do = inputs.draw(request.problem)
+        self.mask = parse_mask(request.problem.mask)
+        self.arrays = {name: load(Path(folder)) for name, folder in request.folders.items()}
+        self.yardstick = {tensor: Worst() for tensor in FACTOR}
+        self.errors = {name: {key: Worst() for key in files} for name, files in self.arrays.items()}
+        self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
+        self.checked = 0
+
+    def check(self, part: Slice) -> None:
+        """Compute the oracle on one slice and hold every contender against it."""
+        tensors = (part.of("out", self.q), part.of("dk", self.k), part.of("dv", self.v), part.of("out", self.do))
+        scale = self.problem.head_dim**-0.5
+        truth = oracle.attention_with_gradients(*tensors, self.mask, scale, oracle.EXACT)
+        working = oracle.working(self.problem, self.device)
+        rough = oracle.attention_with_gradients(*tensors, self.mask, scale, working)
+        for tensor, worst in self.yardstick.items():
+            worst.add(row_errors(getattr(rough, tensor).astype(np.float64), getattr(truth, tensor)))
+        for name, files in self.arrays.items():
+            for key, array in files.items():
+                tensor = key.split(".")[1]
+                self.errors[name][key].add(row_errors(part.of(tensor, array), getattr(truth, tensor)))
+        self._cross(part, truth)
+        self.checked += 1
+
+    def _cross(self, part: Slice, truth: Tensors) -> None:
+        for (one, other), gaps in self.gaps.items():
+            for key in self.arrays[one].keys() & self.arrays[other].keys():
+                tensor = key.split(".")[1]
+                exact = getattr(truth, tensor)
+                difference = part.of(tensor, self.arrays[one][key]) - part.of(tensor, self.arrays[other][key])
+                gaps[tensor].add(row_errors(exact + difference, exact))
+
+    def allowed(self, tensor: str) -> tuple[float, float]:
+        """What the rule allows as maximum and as root mean square."""
+        worst = self.yardstick[tensor]
+        floor = accumulation_error(self.problem)
+        return FACTOR[tensor] * max(worst.max_error, 2 * floor), FACTOR[tensor] * max(worst.rms_error, floor)
+
+    def verdict(self, name: str, slices: int) -> Agreement:
+        """The agreement of one contender."""
+        tensors = tuple(self._tensor(key, worst) for key, worst in sorted(self.errors[name].items()))
+        gap = self._largest_gap(name)
+        fine = all(each.agrees for each in tensors)
+        return Agreement(
+            agrees=fine,
+            tensors=tensors,
+            checked_slices=self.checked,
+            slices=slices,
+            other=gap[0] if gap else None,
+            other_error=gap[1] if gap else None,
+            other_allowed=gap[2] if gap else None,
+        )
+
+    def _tensor(self, key: str, worst: Worst) -> TensorError:
+        allowed_max, allowed_rms = self.allowed(key.split(".")[1])
+        return TensorError(
+            tensor=key,
+            max_error=worst.max_error,
+            rms_error=worst.rms_error,
+            allowed_max=allowed_max,
+            allowed_rms=allowed_rms,
+            agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
+        )
+
+    def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
+        """The contender furthest from this one, by how much of the allowed gap (twice the rule) the worst tensor uses."""
+        found = [
+            (b if name == a else a, worst.max_error, 2 * self.allowed(tensor)[0])
+            for (a, b), gaps in self.gaps.items()
+            if name in (a, b)
+            for tensor, worst in gaps.items()
+        ]
+        return max(found, key=lambda gap: gap[1] / gap[2] if gap[2] else 0.0, default=None)
+
+
+def accumulation_error(problem: Problem) -> float:
+    """Expected error of a float32 sum over the keys in any order: sqrt(S) u (Higham & Mary 2019, doi 10.1137/18M1226312)."""
+    return UNIT_ROUNDOFF["float32"] * float(np.sqrt(max(problem.kv_len, problem.q_len, 1)))
+
+
+def load(folder: Path) -> dict[str, Array]:
+    """``pass.tensor`` -> array, mapped and not read: only the drawn slices are looked at."""
+    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+
+
+def judge(request: Judge) -> Judged:
+    """Check slices until all are done or the time is up; at least one."""
+    comparison, slices = Comparison(request), drawn_slices(request.problem)
+    for part in within(slices, request.budget_s):
+        comparison.check(part)
+    return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
+
+
+def within(slices: list[Slice], budget_s: float) -> Iterator[Slice]:
+    """The slices in order, as long as the next one should still end inside the budget; the first always."""
+    start = perf_counter()
+    for done, part in enumerate(slices):
+        spent = perf_counter() - start
+        if done and spent * (done + 1) / done > budget_s:
+            return
+        yield part
+
+
+def main() -> None:
+    """Entry of the judge's process: argv holds the channel's file descriptor; one request, one answer."""
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])), Judge)
+    channel.send(judge(channel.receive()))
+
+
+if __name__ == "__main__":
+    main()

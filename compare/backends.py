@@ -1,0 +1,160 @@
+"""The frameworks, as names: what each is called, what it needs, and what its package must offer.
+
+Rules: nothing here or anywhere in `compare` outside the worker process imports a framework.  A framework is one entry of
+BACKENDS and one package with ``adapter.py`` (class Adapter), ``profiler.py`` (function trace) and ``variants/``; a variant is
+one file there with a function ``attention``.  CONTRIBUTING.md has both recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.records import Device, Dtype, PassName, Precision
+from compare.timeline import Trace
+
+
+class Backend(NamedTuple):
+    """One framework: its package here, the modules it needs, its modes (the default first), and how to install it."""
+
+    package: str
+    requires: tuple[str, ...]
+    modes: tuple[str, ...]
+    default_modes: tuple[str, ...]
+    install: str
+
+
+BACKENDS: dict[str, Backend] = {
+    "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
+    "torch": Backend("torch_attn", ("torch",), ("eager", "compile"), ("eager", "compile"), "pip install torch"),
+}
+
+
+class DeviceFacts(NamedTuple):
+    """What an adapter says of its device: name, memory in bytes, versions, flags, and modes that can't run and why."""
+
+    name: str
+    total_bytes: int
+    versions: dict[str, str]
+    flags: dict[str, str]
+    missing_modes: dict[str, str]
+
+
+class CompileTimes(NamedTuple):
+    """Seconds spent so far in this process on tracing and lowering, and on compiling."""
+
+    trace_s: float
+    compile_s: float
+
+
+class Counters(NamedTuple):
+    """The allocator's own counters in bytes: in use now, the highest so far, and held from the device."""
+
+    in_use_bytes: int
+    peak_bytes: int
+    held_bytes: int
+
+
+class Programs(Protocol):
+    """The three passes of one case on device arrays, as the framework runs them in one mode; results are not awaited."""
+
+    def forward(self) -> Any:
+        """Inference: the output alone, nothing saved."""
+
+    def save(self) -> Any:
+        """The forward half of training: what `backward` takes."""
+
+    def backward(self, saved: Any) -> Any:
+        """(dQ, dK, dV) from what `save` gave, which is used up."""
+
+    def step(self) -> Any:
+        """(out, dQ, dK, dV) as one program."""
+
+    def buffer_bytes(self, program: str) -> int | None:
+        """Peak by the compiler's own buffer assignment; None where the profiler sees allocations instead."""
+
+    def saved_bytes(self, saved: Any) -> int | None:
+        """Distinct buffers in ``saved`` that alias neither inputs nor output; None where allocation events tell."""
+
+
+class Adapter(Protocol):
+    """One framework on one device, in this process."""
+
+    def __init__(self, device: Device, threads: int) -> None: ...
+
+    def facts(self) -> DeviceFacts:
+        """Name and size of the device, versions, flags."""
+
+    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
+        """The array on the device, in its dtype."""
+
+    def numpy(self, array: Any) -> NDArray[np.float32]:
+        """A device array as float32 on the host."""
+
+    def programs(
+        self,
+        attention: Callable[..., Any],
+        mode: str,
+        inputs: tuple[Any, Any, Any, Any],
+        precision: Precision,
+    ) -> Programs:
+        """The passes of a case; ``inputs`` are q, k, v and dO on the device."""
+
+    def block(self, value: Any) -> Any:
+        """Wait until everything in ``value`` is computed; returns it."""
+
+    def compile_times(self) -> CompileTimes:
+        """Total trace and compile time of this process so far."""
+
+    def counters(self) -> Counters | None:
+        """The allocator's counters; None where the framework keeps none."""
+
+    def reset_peak(self) -> None:
+        """Start the highest-so-far anew, where the framework can."""
+
+    def refused_bytes(self, error: BaseException) -> int | None:
+        """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
+
+    def release(self) -> None:
+        """Forget compiled programs and give back what memory can be given back."""
+
+
+TraceFactory = Callable[..., AbstractContextManager[list[Trace]]]
+
+
+class UnknownName(ValueError):
+    """A backend, variant or mode that does not exist; the text says which do."""
+
+
+def backend(name: str) -> Backend:
+    """The registry entry of a backend."""
+    if name not in BACKENDS:
+        raise UnknownName(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
+    return BACKENDS[name]
+
+
+def missing_modules(name: str) -> list[str]:
+    """The modules that the backend needs and this Python does not have."""
+    return [module for module in backend(name).requires if find_spec(module) is None]
+
+
+def package_file(name: str, relative: str) -> Path | None:
+    """A path inside the backend's package, without importing it; None where it does not exist."""
+    spec = find_spec(backend(name).package)
+    roots = spec.submodule_search_locations if spec else None
+    paths = [Path(root) / relative for root in roots or ()]
+    return next((path for path in paths if path.exists()), None)
+
+
+def variants(name: str) -> list[str]:
+    """Names of the backend's variants: its files in ``variants/``."""
+    folder = package_file(name, "variants")
+    return sorted(path.stem for path in folder.glob("[!_]*.py")) if folder else []
+
+

@@ -1,0 +1,155 @@
+"""The plan of a run: which problems, which contenders, and how long they may take."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from compare.backends import BACKENDS, UnknownName, backend, variants
+from compare.contract import check_visible, parse_mask
+from compare.prediction import needed_bytes
+from compare.records import (
+    Contender,
+    Device,
+    Dtype,
+    PassName,
+    Precision,
+    Problem,
+    Record,
+    Settings,
+)
+
+# What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
+SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 8e-8, "gpu": 1e-10}
+SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 8.0}
+MIN_ROUNDS = 6
+
+
+class Sweep(Record, frozen=True):
+    """Lists of values, of which the problems are the product."""
+
+    batch_sizes: tuple[int, ...]
+    seq_lens: tuple[int, ...]
+    kv_lens: tuple[int, ...]
+    d_models: tuple[int, ...]
+    heads: tuple[int, ...]
+    kv_heads: tuple[int, ...]
+    masks: tuple[str, ...]
+    dtypes: tuple[Dtype, ...]
+    precisions: tuple[Precision, ...]
+
+
+class Plan(Record, frozen=True):
+    """Everything that is decided before anything is measured."""
+
+    settings: Settings
+    problems: tuple[Problem, ...]
+    contenders: tuple[Contender, ...]
+    out: Path
+    command: str
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends that take part, in the order of their first contender."""
+        return tuple(dict.fromkeys(contender.backend for contender in self.contenders))
+
+
+def seed_sweep(device: Device, quick: bool) -> dict[str, tuple[int, ...]]:
+    """The sweep that the seed table showed, on a CPU and on a GPU; ``quick`` is a cut of it."""
+    if quick:
+        return {"batch_sizes": (4 if device == "cpu" else 8,), "d_models": (64,), "seq_lens": (256, 1024)}
+    if device == "cpu":
+        return {"batch_sizes": (4,), "d_models": (16, 32, 64), "seq_lens": (256, 1024, 4096)}
+    return {"batch_sizes": (8,), "d_models": (16, 32, 64, 128), "seq_lens": (256, 1024, 4096, 8192, 16384)}
+
+
+def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
+    """The product of the sweep, each problem once.  Raises ValueError for a combination that cannot be."""
+    axes = (
+        sweep.precisions,
+        sweep.dtypes,
+        sweep.masks,
+        sweep.heads,
+        sweep.kv_heads or (0,),
+        sweep.batch_sizes,
+        sweep.d_models,
+        sweep.seq_lens,
+        sweep.kv_lens or (0,),
+    )
+    found = []
+    for precision, dtype, mask, heads, kv_heads, batch, d_model, q_len, kv_len in product(*axes):
+        problem = Problem(
+            batch=batch,
+            q_len=q_len,
+            kv_len=kv_len or q_len,
+            heads=heads,
+            kv_heads=kv_heads or heads,
+            head_dim=d_model // heads,
+            mask=mask,
+            dtype=dtype,
+            matmul_precision=precision if dtype == "float32" else "ieee",
+            seed=seed,
+        )
+        check_problem(problem, d_model)
+        found.append(problem)
+    return tuple(dict.fromkeys(found))
+
+
+def check_problem(problem: Problem, d_model: int) -> None:
+    """Refuse what no variant could compute."""
+    if problem.heads % problem.kv_heads:
+        raise ValueError(
+            f"--heads {problem.heads} --kv-heads {problem.kv_heads}: the heads must be a multiple of the kv-heads"
+        )
+    if d_model % problem.heads:
+        raise ValueError(f"--d-model {d_model} --heads {problem.heads}: d_model must be a multiple of the heads")
+    check_visible(parse_mask(problem.mask), problem.q_len, problem.kv_len)
+
+
+def all_contenders(names: tuple[str, ...], variant_names: tuple[str, ...], modes: tuple[str, ...]) -> list[Contender]:
+    """Every variant and mode of the named backends; ``modes`` narrows those of a backend that has a choice."""
+    found = []
+    for name in names:
+        chosen = [mode for mode in backend(name).default_modes if mode in modes] or list(backend(name).default_modes)
+        for variant in variant_names:
+            if variant in variants(name):
+                found += [Contender(backend=name, variant=variant, mode=mode) for mode in chosen]
+    known = sorted({variant for name in names for variant in variants(name)})
+    for variant in variant_names:
+        if variant not in known:
+            raise UnknownName(f"variant: expected one of {', '.join(known)}, got {variant!r}")
+    return found
+
+
+def parse_contender(text: str) -> Contender:
+    """Read ``backend:variant[:mode]``; the mode defaults to the backend's first."""
+    name, *rest = text.split(":")
+    if name not in BACKENDS or not 1 <= len(rest) <= 2:
+        raise UnknownName(
+            f"contender: expected backend:variant[:mode] with a backend of {', '.join(BACKENDS)}, got {text!r}"
+        )
+    variant, mode = rest[0], rest[1] if len(rest) == 2 else backend(name).modes[0]
+    if variant not in variants(name):
+        raise UnknownName(f"contender {text!r}: {name} has the variants {', '.join(variants(name))}, not {variant!r}")
+    if mode not in backend(name).modes:
+        raise UnknownName(f"contender {text!r}: {name} has the modes {', '.join(backend(name).modes)}, not {mode!r}")
+    return Contender(backend=name, variant=variant, mode=mode)
+
+
+def iteration_s(problem: Problem, settings: Settings) -> float:
+    """About how long all passes of one iteration take, to plan by."""
+    scores = problem.batch * problem.heads * problem.q_len * problem.kv_len
+    width = 1 + problem.head_dim / 64
+    return scores * width * SECONDS_PER_SCORE[settings.device] / (settings.threads if settings.device == "cpu" else 1)
+
+
+def case_s(problem: Problem, settings: Settings) -> float:
+    """About how long a case may take: setting up, and its budget or the fewest rounds, whichever is longer."""
+    rounds = settings.samples or MIN_ROUNDS
+    least = 2 * rounds * iteration_s(problem, settings)  # a wall sample and a profiled one
+    return SETUP_S[settings.device] + 3 * iteration_s(problem, settings) + max(settings.budget_s, least)
+
+
+def case_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:
+    """Bytes that a naive case needs of its device."""
+    return needed_bytes(problem, passes)

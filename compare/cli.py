@@ -1,0 +1,48 @@
+"""The program: argv -> plan -> run -> report, a line per stage."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from compare.options import parse
+from compare.records import Failure, Measurement, Row
+
+OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code."""
+    options, plan = parse(sys.argv[1:] if argv is None else argv)
+    from rich.console import Console  # after the options: `--help` answers in a blink
+
+    from compare import listing, study
+
+    console = Console()
+    if plan is None:
+        return listing.show_choices(console)
+    if options.dry_run:
+        return listing.show_plan(plan, console)
+    create(plan.out)
+    interrupted, run, rows = study.measure(plan, console)
+    study.publish(run, rows, plan.out, console)
+    return INTERRUPTED if interrupted else exit_code(rows)
+
+
+def create(out: Path) -> None:
+    """Make the results folder, or end with one line and code 2."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except OSError as error:
+        print(f"compare: error: --out {out}: cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(BAD_INPUT) from error
+
+
+def exit_code(rows: Sequence[Row]) -> int:
+    """0 everything measured or skipped (out of memory included), 1 a disagreement, 3 a failure."""
+    if any(isinstance(row, Measurement) and row.agreement and not row.agreement.agrees for row in rows):
+        return DISAGREEMENT
+    return FAILED if any(isinstance(row, Failure) and row.status != "OOM" for row in rows) else OK

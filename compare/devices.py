@@ -1,0 +1,59 @@
+"""Which device a run goes to, found out without importing a framework into this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from compare.backends import backend
+from compare.records import Device
+
+GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+PROBE_TIMEOUT_S = 120
+GPU_HINT = "for JAX install the extra: pip install '.[cuda]'; for PyTorch a CUDA build"
+
+
+def has_gpu_node() -> bool:
+    """Whether the system shows a GPU at all; cheap, and false on most machines without one."""
+    return any(Path(node).exists() for node in GPU_NODES)
+
+
+def blind_backends(names: tuple[str, ...]) -> list[str]:
+    """The backends that cannot open a GPU, each tried in a process of its own, all at once."""
+    probes = {name: _probe(backend(name).package) for name in names}
+    return [name for name, process in probes.items() if not _succeeded(process)]
+
+
+def _probe(package: str) -> subprocess.Popen[bytes]:
+    code = f"from {package}.adapter import Adapter; Adapter('gpu', 1)"
+    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet)  # type: ignore[call-overload,no-any-return]
+
+
+def _succeeded(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        return process.wait(PROBE_TIMEOUT_S) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return False
+
+
+def choose(asked: Device | None, names: tuple[str, ...]) -> Device:
+    """The device of a run: the one asked for, else a GPU that all backends see, else the CPU.
+
+    Raises ValueError where a GPU is asked for and a backend sees none.
+    """
+    if asked == "cpu" or (asked is None and not has_gpu_node()):
+        return "cpu"
+    blind = blind_backends(names) if has_gpu_node() else list(names)
+    if asked == "gpu" and blind:
+        raise ValueError(f"--device gpu: {' and '.join(blind)} can open no GPU here; possible: cpu ({GPU_HINT})")
+    return "cpu" if blind else "gpu"
+
+
+def cpu_threads() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

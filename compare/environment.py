@@ -1,0 +1,79 @@
+"""The environment of a worker: what fairness needs set, and a record of all that could change a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from compare.records import Malloc, Settings
+
+# glibc gives large blocks back to the kernel at once, so that a benchmark on a CPU times page faults; with these it keeps
+# them.  docs/method.md has the measured difference.
+RECYCLE = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
+# For reading resident memory: every block of some size is mapped by itself and goes back when it is freed.
+GIVE_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**17)}
+
+# Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
+RELEVANT = re.compile(
+    r"(JAX|XLA|TF|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NVIDIA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
+    r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES"
+)
+SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
+
+
+def fair(settings: Settings, cache: Path) -> dict[str, str]:
+    """What every worker gets: no preallocation, the run's own compile caches, the same threads and malloc."""
+    variables = {
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "XLA_PYTHON_CLIENT_MEM_FRACTION": ".95",  # PyTorch may take all of it too
+        "JAX_ENABLE_COMPILATION_CACHE": "false",
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "OMP_NUM_THREADS": str(settings.threads),
+        "JAX_PLATFORMS": "cpu" if settings.device == "cpu" else os.environ.get("JAX_PLATFORMS", ""),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    if settings.device == "cpu":
+        variables |= allocator(settings.malloc) | {"CUDA_VISIBLE_DEVICES": ""}
+    return {name: value for name, value in variables.items() if value or name == "CUDA_VISIBLE_DEVICES"}
+
+
+def allocator(malloc: Malloc) -> dict[str, str]:
+    """The malloc settings of a CPU worker."""
+    return RECYCLE if malloc == "recycle" else {}
+
+
+def relevant(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that can change a result, without anything that looks like a secret."""
+    return {
+        name: value
+        for name, value in sorted(environment.items())
+        if RELEVANT.fullmatch(name) and not SECRET.search(name)
+    }
+
+
+def host() -> dict[str, str]:
+    """The machine: processor, cores, system, Python, C library."""
+    return {
+        "processor": _processor(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,262 @@
+"""Inside the worker: one problem at a time, its contenders prepared once and then sampled turn by turn.
+
+Neutral to the framework: everything goes through the Adapter and the trace of `compare.backends`.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from compare import inputs, timeline
+from compare.backends import Adapter, Programs
+from compare.messages import PassMemory, Prepare, Prepared, Resident, Residents, Turn, Turned
+from compare.prediction import output_bytes
+from compare.records import Case, Contender, Cost, Device, Kernel, PassName, Problem, Warning_
+from compare.resident import ResidentGrowth
+
+TENSORS: dict[PassName, tuple[str, ...]] = {
+    "forward": ("out",),
+    "backward": ("dq", "dk", "dv"),
+    "step": ("out", "dq", "dk", "dv"),
+}
+SHORT_PASS_S = 0.05  # below this the caches that another contender left cold are a visible share of the first call
+WINDOW_TRIES = 4
+STEADY_GAIN = 0.05  # steady: the newest call is no more than this share faster than the fastest before it
+Around = Callable[[], AbstractContextManager[Any]]
+
+
+class Stopwatch:
+    """Collects the wall time of the blocks it is put around."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.seconds.append(perf_counter() - start)
+
+
+class Session:
+    """One backend in this process: the problem at hand and its prepared contenders."""
+
+    def __init__(self, package: str, device: Device, threads: int) -> None:
+        self.package, self.device = package, device
+        self.adapter: Adapter = import_module(f"{package}.adapter").Adapter(device, threads)
+        self.profiler: Any = import_module(f"{package}.profiler")
+        self._problem: Problem | None = None
+        self._inputs: Any = None
+        self._programs: dict[Contender, Programs] = {}
+        self._seconds: dict[Contender, dict[PassName, float]] = {}
+
+    def prepare(self, request: Prepare) -> Prepared:
+        """First calls with their costs, numbers for the agreement check, memory, warm-up."""
+        case = request.case
+        programs = self._programs_of(case)
+        costs = {}
+        for name in request.passes:
+            costs[name], result = self._first_call(programs, name)
+            self._write(result, name, request)
+            del result
+        memory, saved = self._memory(programs, request.passes, case.problem)
+        warnings: list[Warning_] = []
+        for name in request.passes:
+            watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
+            costs[name] = _with_warmup(costs[name], watch)
+            self._seconds[case.contender][name] = min(watch.seconds)
+            if not steady:
+                warnings.append(_unsteady(name, watch))
+        return Prepared(
+            costs=dict(costs),
+            seconds=self._seconds[case.contender],
+            memory=memory,
+            saved_bytes=saved,
+            warnings=tuple(warnings),
+        )
+
+    def _programs_of(self, case: Case) -> Programs:
+        problem = case.problem
+        if problem != self._problem:
+            self.finish()
+            self._problem = problem
+            self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in inputs.draw(problem))
+        attention = import_module(f"{self.package}.variants.{case.contender.variant}").attention
+
+        def bound(q: Any, k: Any, v: Any) -> Any:
+            return attention(q, k, v, mask=problem.mask)
+
+        programs = self.adapter.programs(bound, case.contender.mode, self._inputs, problem.matmul_precision)
+        self._programs[case.contender], self._seconds[case.contender] = programs, {}
+        return programs
+
+    def _run(self, programs: Programs, name: PassName, around: Around = nullcontext) -> Any:
+        """One iteration of a pass, synchronised; ``around`` holds the pass itself and nothing else."""
+        block = self.adapter.block
+        if name == "backward":  # a compiled backward uses its residuals up, so the forward half runs anew, outside
+            saved = block(programs.save())
+            with around():
+                return block(programs.backward(saved))
+        with around():
+            return block(programs.forward() if name == "forward" else programs.step())
+
+    def _first_call(self, programs: Programs, name: PassName) -> tuple[Cost, Any]:
+        before, start = self.adapter.compile_times(), perf_counter()
+        result = self._run(programs, name)
+        elapsed, after = perf_counter() - start, self.adapter.compile_times()
+        trace_s, compile_s = after.trace_s - before.trace_s, after.compile_s - before.compile_s
+        return Cost(trace_s=trace_s, compile_s=compile_s, first_call_s=elapsed - trace_s - compile_s), result
+
+    def _write(self, result: Any, name: PassName, request: Prepare) -> None:
+        tensors = (result,) if name == "forward" else result
+        for tensor, array in zip(TENSORS[name], tensors, strict=True):
+            np.save(Path(request.folder) / f"{name}.{tensor}.npy", self.adapter.numpy(array))
+
+    def _memory(
+        self, programs: Programs, passes: tuple[PassName, ...], problem: Problem
+    ) -> tuple[dict[PassName, PassMemory], int | None]:
+        """Peak of each pass and saved bytes, from one profile with allocation events."""
+        with self.profiler.trace(memory=True) as found:
+            saved_by_buffers = self._memory_windows(programs, passes)
+        trace = found[0]
+        peaks: dict[PassName, PassMemory] = {}
+        for name in passes:
+            assigned = programs.buffer_bytes(name)
+            seen = timeline.peak_and_rest(trace, name)[0]
+            peak = seen if assigned is None else assigned
+            peaks[name] = PassMemory(
+                peak_bytes=peak, source=self.profiler.SOURCE[self.device], buffer_bytes=assigned
+            )
+        if "backward" not in passes and "step" not in passes:
+            return peaks, None
+        if trace.allocations:
+            return peaks, timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem)
+        return peaks, saved_by_buffers
+
+    def _memory_windows(self, programs: Programs, passes: tuple[PassName, ...]) -> int | None:
+        gc.collect()
+        for name in passes:
+            if name != "backward":
+                result = self._run(programs, name, lambda name=name: self.profiler.window(name))
+                del result
+        if passes == ("forward",):
+            return None
+        with self.profiler.window("save"):
+            saved = self.adapter.block(programs.save())
+        size = programs.saved_bytes(saved)
+        if "backward" in passes:
+            with self.profiler.window("backward"):
+                result = self.adapter.block(programs.backward(saved))
+            del result
+        del saved
+        return size
+
+    def _warm_up(self, programs: Programs, name: PassName, budget_s: float) -> tuple[Stopwatch, bool]:
+        """Call until no call is faster than those before it, twice in a row, or until the budget is gone."""
+        watch, calm = Stopwatch(), 0
+        while calm < 2:
+            self._run(programs, name, watch)
+            *before, last = watch.seconds
+            calm = calm + 1 if before and last > min(before) * (1 - STEADY_GAIN) else 0
+            if sum(watch.seconds) > budget_s and len(watch.seconds) >= 2:
+                break
+        return watch, calm >= 1
+
+    def turn(self, request: Turn) -> Turned:
+        """One turn of a contender: wall samples first, then all passes in one profiler window."""
+        programs = self._programs[request.contender]
+        gc.collect()
+        gc.disable()
+        try:
+            wall = self._wall(programs, request)
+            refused: list[str] = []
+            while True:
+                try:
+                    device, kernels = self._device(programs, request)
+                    break
+                except timeline.RefusedWindow as reason:
+                    refused.append(str(reason))
+                    if len(refused) == WINDOW_TRIES:
+                        raise
+        finally:
+            gc.enable()
+        return Turned(device_s=device, wall_s=wall, kernels=kernels, refused=tuple(refused))
+
+    def _cold(self, contender: Contender, name: PassName) -> bool:
+        """Whether the first call of a turn would measure the caches that the others left."""
+        return self._seconds[contender][name] < SHORT_PASS_S
+
+    def _wall(self, programs: Programs, request: Turn) -> dict[PassName, tuple[float, ...]]:
+        seconds = {}
+        for name, count in request.per_round.items():
+            if self._cold(request.contender, name):
+                self._run(programs, name)
+            watch = Stopwatch()
+            for _ in range(count):
+                self._run(programs, name, watch)
+            seconds[name] = tuple(watch.seconds)
+        return seconds
+
+    def _device(
+        self, programs: Programs, request: Turn
+    ) -> tuple[dict[PassName, tuple[float, ...]], dict[PassName, tuple[Kernel, ...]]]:
+        with self.profiler.trace() as found:
+            for name, count in request.per_round.items():
+                if self._cold(request.contender, name):
+                    self._run(programs, name)
+                for _ in range(count):
+                    self._run(programs, name, lambda name=name: self.profiler.window(name))
+        seen = timeline.iterations(found[0])
+        device, kernels = {}, {}
+        for name, count in request.per_round.items():
+            of_pass = [each for each in seen if each.label == name]
+            timeline.check(of_pass, count)
+            device[name] = tuple(each.device_s for each in of_pass)
+            kernels[name] = timeline.kernels(of_pass[-1])
+        return device, kernels
+
+    def resident(self, request: Resident) -> Residents:
+        """Growth of resident memory in the second call of each pass, in a process whose freed blocks go back at once."""
+        programs = self._programs_of(request.case)
+        growth: dict[PassName, int] = {}
+        for name in request.passes:
+            self._run(programs, name)
+            gc.collect()
+            meter = ResidentGrowth()
+            result = self._run(programs, name, meter)
+            growth[name] = meter.peak_bytes
+            del result
+        return Residents(peak_bytes=growth)
+
+    def finish(self) -> int:
+        """Forget the problem at hand; returns the bytes that this process still holds of the device."""
+        self._programs, self._seconds, self._problem, self._inputs = {}, {}, None, None
+        gc.collect()
+        self.adapter.release()
+        counters = self.adapter.counters()
+        return counters.held_bytes if counters else 0
+
+
+def _with_warmup(cost: Cost, watch: Stopwatch) -> Cost:
+    return Cost(
+        trace_s=cost.trace_s,
+        compile_s=cost.compile_s,
+        first_call_s=cost.first_call_s,
+        warmup_s=sum(watch.seconds),
+        warmup_calls=len(watch.seconds),
+    )
+
+
+def _unsteady(name: PassName, watch: Stopwatch) -> Warning_:
+    text = (
+        f"{name}: still getting faster after {len(watch.seconds)} warm-up calls; raise --budget if the interval is wide"
+    )
+    return Warning_(code="unsteady-warmup", text=text)

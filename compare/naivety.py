@@ -1,0 +1,35 @@
+"""Is it still naive?  Looks at what ran and what it held, never at what the source says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from compare.prediction import score_bytes
+from compare.records import PassName, PassResult, Problem, Warning_
+
+# Names of fused attention in PyTorch's ops and kernels, cuDNN, Triton templates and XLA's custom calls.
+FUSED = re.compile(r"flash|fmha|scaled_dot_product|cudnn\w*(attention|sdpa)|mha_graph|flex_attention", re.IGNORECASE)
+
+
+def check(variant: str, problem: Problem, passes: Mapping[PassName, PassResult]) -> tuple[Warning_, ...]:
+    """Warnings for a row called naive whose compiler ran something else."""
+    if not variant.startswith("naive"):
+        return ()
+    found = []
+    for name, result in passes.items():
+        fused = sorted({kernel.name for kernel in result.kernels if FUSED.search(kernel.name)})
+        if fused:
+            found.append(_warning(f"{name}: the compiler put fused attention in its place ({fused[0][:60]})"))
+        elif result.peak_bytes < score_bytes(problem):
+            found.append(
+                _warning(
+                    f"{name}: never held one whole score matrix ({result.peak_bytes / 1e6:.1f} of "
+                    f"{score_bytes(problem) / 1e6:.1f} MB): the compiler fused the products with the softmax"
+                )
+            )
+    return tuple(found)
+
+
+def _warning(text: str) -> Warning_:
+    return Warning_(code="not-naive", text=text)

@@ -1,0 +1,97 @@
+"""Numbers -> short text, the same in every report: times in ms, sizes in MB (10^6 bytes), intervals in percent."""
+
+from __future__ import annotations
+
+import re
+from math import floor, isfinite, log10
+
+from compare.summary import Estimate
+
+NONE = "–"
+MB = 1e6
+GB = 1e9
+TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """The value to so many significant digits, in plain notation; whole digits are never rounded away."""
+    if not isfinite(value):
+        return str(value)
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")  # 0.9996 has its first digit one place further left once rounded
+    return f"{value:.{max(digits - 1 - floor(log10(abs(rounded))), 0)}f}"
+
+
+def ms(time_s: float) -> str:
+    """Seconds as a bare number of milliseconds, for tables that name the unit once."""
+    return significant(time_s * 1e3)
+
+
+def duration(time_s: float) -> str:
+    """Seconds in the unit that suits them."""
+    size, unit = next(((size, unit) for size, unit in TIME_UNITS if time_s >= size), TIME_UNITS[-1])
+    return f"{significant(time_s / size)} {unit}"
+
+
+def interval(estimate: Estimate) -> str:
+    """The longer arm of the 95% interval in percent of the median; ``±?`` where too few rounds give none."""
+    percent = estimate.half_width * 100
+    if not isfinite(percent):
+        return "±?"
+    return "±>99%" if percent >= 99.5 else f"±{percent:.1f}%" if percent < 9.95 else f"±{percent:.0f}%"
+
+
+def time(estimate: Estimate) -> str:
+    """Median in ms with its interval: ``4.76 ±0.4%``."""
+    return f"{ms(estimate.median)} {interval(estimate)}"
+
+
+def times(value: float) -> str:
+    """A ratio: ``0.81x``."""
+    return f"{value:.2f}x" if 0.1 <= value < 10 else f"{significant(value, 2 if value < 0.1 else 3)}x"
+
+
+def ratio(estimate: Estimate) -> str:
+    """A ratio with its interval: ``0.81x ±0.4%``."""
+    return f"{times(estimate.median)} {interval(estimate)}"
+
+
+def megabytes(size_bytes: int | None) -> str:
+    """Bytes as a bare number of MB, one decimal as in the seed table, more below 0.1 and none from 1000 on."""
+    if size_bytes is None:
+        return NONE
+    value = size_bytes / MB
+    return f"{value:.0f}" if value >= 999.95 else f"{value:.1f}" if value >= 0.1 or not value else significant(value, 1)
+
+
+def size(size_bytes: int | None) -> str:
+    """Bytes with their unit, MB below one GB."""
+    if size_bytes is None:
+        return NONE
+    return f"{megabytes(size_bytes)} MB" if size_bytes < GB else f"{size_bytes / GB:.1f} GB"
+
+
+def error(value: float | None) -> str:
+    """A relative error: ``3.1e-07``."""
+    return NONE if value is None else f"{value:.1e}"
+
+
+def broken(name: str, width: int) -> str:
+    """A name with a line break after a colon or a slash wherever it would be wider than ``width``."""
+    lines = [""]
+    for part in re.split(r"(?<=[:/])", name):
+        lines[-1:] = (
+            [lines[-1] + part] if len(lines[-1] + part) <= width else [line for line in (lines[-1], part) if line]
+        )
+    return "\n".join(lines)
+
+
+def one_line(text: str) -> str:
+    """Text of a library on one line, without the control characters that could move a terminal's cursor."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 warning``, ``2 warnings``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,126 @@
+"""Sentences that the terminal and the Markdown report share: the circumstances of a run, and what was timed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from compare.analysis import measurements
+from compare.gather import Noted, Unmeasured, outcome_of, status_of
+from compare.records import DeviceReport, Failure, Measurement, Row, Run, Skip
+from compare.report import format as fmt
+from compare.summary import MIN_ROUNDS, TARGET_HALF_WIDTH, reference_of, trusted
+
+STOPPED = {
+    "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.0%}",
+    "budget": "budget: stopped when the time for the problem was spent",
+    "samples": "samples: ran as many samples as were asked for",
+}
+
+
+def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What a reader must know before the numbers, as (name, value): when, where, with what, with which settings."""
+    settings = run.settings
+    precisions = dict.fromkeys(row.problem.matmul_precision for row in rows if row.problem.dtype == "float32")
+    budget = f"{settings.samples} samples" if settings.samples else f"{settings.budget_s:g} s per problem"
+    chosen = {
+        "date": run.date,
+        "command": run.command,
+        **{report.backend: backend_line(report) for report in run.backends},
+        "float32 matmul": ", ".join(precisions),
+        "passes": ", ".join(settings.passes),
+        "threads": str(settings.threads) if settings.device == "cpu" else "",
+        "malloc": settings.malloc if settings.device == "cpu" else "",
+        "budget": budget,
+        "seed": str(settings.seed),
+    }
+    return [(name, fmt.one_line(value)) for name, value in chosen.items() if value]
+
+
+def backend_line(report: DeviceReport) -> str:
+    """Versions and device of one backend."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    return f"{versions or report.backend} on {report.device_name} ({report.device}, {fmt.size(report.total_bytes)})"
+
+
+def reference_row(rows: Sequence[Row]) -> Measurement | None:
+    """The reference of one problem, None where there is nothing to compare it with."""
+    measured = measurements(rows)
+    return reference_of(measured) if len(measured) > 1 else None
+
+
+def reference_note(reference: Measurement | None) -> str:
+    """In words, what the ratios of a table mean."""
+    if reference is None:
+        return ""
+    return f"Ratio: time / time of the reference (ref), {reference.contender.name}; below 1 is faster."
+
+
+def result_word(row: Row) -> str:
+    """The outcome of a row in one word: ``ok``, ``WRONG``, ``unknown``, ``skip``, or the status of a failure."""
+    if not isinstance(row, Measurement):
+        return status_of(row)
+    if row.agreement is None:
+        return "unknown"
+    return "ok" if row.agreement.agrees else "WRONG"
+
+
+def ratio_word(row: Measurement, reference: Measurement | None) -> str:
+    """What stands in place of a ratio: nothing where none is due, ``no ratio`` where it would not be fair."""
+    if reference is None or row is reference:
+        return ""
+    return "no ratio" if row.alone or not trusted(row) else fmt.NONE
+
+
+def without_numbers(row: Skip | Failure) -> str:
+    """One line on a row that has no numbers: contender, outcome, reason, sizes."""
+    sizes = {
+        "would need": row.predicted_bytes,
+        "refused allocation": row.refused_bytes if isinstance(row, Failure) else None,
+        "device has" if isinstance(row, Failure) else "available":
+            row.device_bytes if isinstance(row, Failure) else row.available_bytes,
+    }  # fmt: skip
+    known = ", ".join(f"{name} {fmt.size(value)}" for name, value in sizes.items() if value is not None)
+    return fmt.one_line(f"{row.contender.name} {outcome_of(row)}: {row.reason}" + (f" ({known})" if known else ""))
+
+
+def timing_notes(rows: Sequence[Row]) -> list[str]:
+    """What the numbers are, one sentence or two each; what does not occur in the rows is left out."""
+    measured = measurements(rows)
+    stopped = Counter[str](row.stopped for row in measured)
+    notes = [
+        "Device time: length of the union of the intervals in which the device ran a kernel or an op of the "
+        "iteration, from each framework's own profiler. Gaps between kernels, Python and launches are not in it.",
+        "Wall time: host time of one iteration without a profiler, synchronised at both ends.",
+        "Every time is a median over rounds with its 95% distribution-free interval, written as the longer arm in "
+        f"percent; ±? means fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
+        "inside each round, so it can be known better than the two times.",
+        "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both as "
+        "one program.",
+        "Peak: highest allocation during a pass above what was allocated before it; where there is one peak for all "
+        "passes, it is the highest. Saved: buffers alive between "
+        "forward and backward, less those that alias q, k, v or the output. MB = 10^6 bytes.",
+        "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
+    ]
+    if stopped:
+        counts = [f"{text} ({fmt.plural(stopped[word], 'case')})" for word, text in STOPPED.items() if stopped[word]]
+        notes.append(f"Sampling, {'; '.join(counts)}.")
+    if any(row.alone for row in measured):
+        notes.append("alone: measured without the other framework's worker and not in turns, so no ratio is given.")
+    if any(not trusted(row) for row in measured):
+        notes.append("WRONG: the numbers disagree with the float64 oracle, so no ratio is given.")
+    if any(row.agreement is None for row in measured):
+        notes.append("unknown: the numbers of the row were not compared with the oracle.")
+    return notes
+
+
+def warning_line(noted: Noted) -> str:
+    """A warning, and which rows have it."""
+    where = f"{fmt.plural(noted.rows, 'row')}: {', '.join(noted.contenders)}"
+    return fmt.one_line(f"{noted.warning.text} [{noted.warning.code}; {where}]")
+
+
+def unmeasured_line(line: Unmeasured) -> str:
+    """Why a contender has no numbers, and for which problems."""
+    where = "; ".join(problem.label for problem in line.problems)
+    return fmt.one_line(f"{line.contender.name} {line.outcome}: {line.reason} [{where}]")

@@ -1,0 +1,29 @@
+"""The report as one Markdown page, section after section in a fixed order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compare.records import Row, Run
+from compare.report import markdown_memory as memory
+from compare.report import markdown_sections as sections
+from compare.report import markdown_tables as tables
+
+
+def render(run: Run, rows: Sequence[Row]) -> str:
+    """The page; sections that have nothing to say say so or are left out."""
+    parts = [
+        sections.heading(run, rows),
+        tables.side_by_side(rows),
+        tables.seed_tables(rows),
+        memory.analysis(rows),
+        sections.performance(rows),
+        memory.limits(rows),
+        sections.agreement(rows),
+        sections.timed(rows),
+        sections.wall(rows),
+        sections.costs(rows),
+        sections.warnings(rows),
+        sections.unmeasured(rows),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

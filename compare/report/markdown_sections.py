@@ -1,0 +1,143 @@
+"""The other Markdown sections: circumstances, times over all problems, verdicts, costs, warnings, missing rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compare import gather
+from compare.analysis import Spread, by_problem, measurements, passes_of, spreads
+from compare.records import Measurement, PassName, Row, Run
+from compare.report import format as fmt
+from compare.report import legend
+from compare.report.markdown_text import bullets, code, escape, section, table
+from compare.summary import device_time, wall_time
+
+
+def heading(run: Run, rows: Sequence[Row]) -> str:
+    """Title, circumstances, and the environment folded away."""
+    known = [(escape(name), escape(value)) for name, value in legend.facts(run, rows)]
+    host = [(escape(name), escape(value)) for name, value in run.host.items()]
+    flags = [
+        (f"{escape(report.backend)} {escape(name)}", escape(value))
+        for report in run.backends
+        for name, value in report.flags.items()
+    ]
+    title = f"# Attention benchmark: {escape(' and '.join(report.backend for report in run.backends) or 'no backend')}"
+    parts = [title, table(("Setting", "Value"), known), folded("Host and flags", host + flags), environment(run)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def environment(run: Run) -> str:
+    """The environment variables of each worker."""
+    lines = [
+        (code(backend), code(f"{name}={value}"))
+        for backend, variables in run.environment.items()
+        for name, value in variables.items()
+    ]
+    return folded("Environment variables", lines)
+
+
+def folded(title: str, lines: Sequence[Sequence[str]]) -> str:
+    """A table that opens on a click; nothing where it would be empty."""
+    if not lines:
+        return ""
+    return f"<details>\n<summary>{title}</summary>\n\n{table(('Name', 'Value'), lines)}\n\n</details>"
+
+
+def performance(rows: Sequence[Row]) -> str:
+    """Fastest, median and slowest of each pass of each contender."""
+    columns = ("Contender", "Pass", ">Problems", ">Fastest", ">Median", ">Slowest", "Fastest at", "Slowest at")
+    note = (
+        "Device time over the problems whose numbers agree. The median stands where an average might: over problems of "
+        "unlike size an average tells of the largest one only."
+    )
+    lines = [spread_line(spread) for spread in spreads(rows)]
+    return section("Performance summary", note, table(columns, lines) if lines else "No row has numbers that agree.")
+
+
+def spread_line(spread: Spread) -> list[str]:
+    """One line of the performance summary."""
+    times = map(fmt.duration, (spread.fastest_s, spread.median_s, spread.slowest_s))
+    where = (escape(spread.fastest.label), escape(spread.slowest.label))
+    return [code(spread.contender.name), spread.pass_name, str(spread.problems), *times, *where]
+
+
+def agreement(rows: Sequence[Row]) -> str:
+    """Worst errors beside what is allowed, how much was checked, and the gap between contenders."""
+    errors = [error_line(worst) for worst in gather.worst_errors(rows)]
+    if not errors:
+        return section("Numeric agreement", "No row was checked.")
+    columns = ("Contender", "Tensor", ">Max error", ">allowed", ">RMS error", ">allowed", "Verdict")
+    gaps = ("Contender", ">Problems", ">Disagree", ">Slices checked", "Widest gap to", ">Gap", ">allowed")
+    note = "Row-relative errors against the float64 oracle: of all problems the one nearest to (or past) its allowance."
+    return section(
+        "Numeric agreement", note, table(columns, errors), table(gaps, map(checked_line, gather.checked(rows)))
+    )
+
+
+def error_line(worst: gather.WorstError) -> list[str]:
+    """One line of the table of errors."""
+    values = (worst.max_error, worst.allowed_max, worst.rms_error, worst.allowed_rms)
+    return [code(worst.contender.name), worst.tensor, *map(fmt.error, values), "ok" if worst.agrees else "WRONG"]
+
+
+def checked_line(checked: gather.Checked) -> list[str]:
+    """One line of the table of shares and gaps."""
+    share = f"{checked.checked_slices} of {checked.slices}"
+    other = code(checked.other) if checked.other else fmt.NONE
+    gap = map(fmt.error, (checked.other_error, checked.other_allowed))
+    return [code(checked.contender.name), str(checked.problems), str(checked.disagreeing), share, other, *gap]
+
+
+def timed(rows: Sequence[Row]) -> str:
+    """What the numbers are."""
+    return section("What was and was not timed", bullets(map(escape, legend.timing_notes(rows))))
+
+
+def wall(rows: Sequence[Row]) -> str:
+    """Wall time beside device time; the difference is launches, Python and idle gaps."""
+    passes = passes_of(rows)
+    if not passes:
+        return ""
+    columns = [f">{name} {clock} (ms)" for name in passes for clock in ("device", "wall")]
+    note = "Wall time holds what device time leaves out: launches, Python, and gaps between kernels."
+    lines = [line for _, group in by_problem(rows) for line in wall_lines(measurements(group), passes)]
+    return section("Wall time beside device time", note, table(["Problem", "Contender", *columns], lines))
+
+
+def wall_lines(rows: Sequence[Measurement], passes: Sequence[PassName]) -> list[list[str]]:
+    """The lines of one problem, which is named in the first only."""
+    labels = [f"**{escape(row.problem.label)}**" if row is rows[0] else "" for row in rows]
+    return [[label, *wall_line(row, passes)] for label, row in zip(labels, rows, strict=True)]
+
+
+def wall_line(row: Measurement, passes: Sequence[PassName]) -> list[str]:
+    """Both clocks of each pass of one row."""
+    found = [row.passes.get(name) for name in passes]
+    times = [(fmt.time(device_time(r)), fmt.time(wall_time(r))) if r else (fmt.NONE, fmt.NONE) for r in found]
+    return [code(row.contender.name), *(cell for pair in times for cell in pair)]
+
+
+def costs(rows: Sequence[Row]) -> str:
+    """What each program cost before it ran at speed."""
+    columns = ("Contender", "Program", ">Problems", ">Trace", ">Compile", ">First call", ">Warm-up")
+    lines = [cost_line(cost) for cost in gather.cost_medians(rows)]
+    return section("Costs before the first sample", "Medians over problems.", table(columns, lines)) if lines else ""
+
+
+def cost_line(cost: gather.CostMedians) -> list[str]:
+    """One line of the table of costs."""
+    times = map(fmt.duration, (cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s))
+    return [code(cost.contender.name), escape(cost.program), str(cost.problems), *times]
+
+
+def warnings(rows: Sequence[Row]) -> str:
+    """The distinct warnings, or that there are none."""
+    lines = [escape(legend.warning_line(noted)) for noted in gather.warnings(rows)]
+    return section("Warnings", bullets(lines) or "None.")
+
+
+def unmeasured(rows: Sequence[Row]) -> str:
+    """The rows without numbers and why, or that there are none."""
+    lines = [escape(legend.unmeasured_line(line)) for line in gather.unmeasured(rows)]
+    return section("Skipped and failed", bullets(lines) or "None.")

@@ -1,0 +1,177 @@
+"""The two tables of results: contenders side by side, and each contender in the seed's own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from compare.analysis import by_contender, by_problem, passes_of, seed_memory
+from compare.gather import outcome_of
+from compare.records import Contender, Measurement, PassName, Problem, Row, Skip
+from compare.report import format as fmt
+from compare.report import legend
+from compare.report.markdown_text import code, escape, section, table
+from compare.summary import device_time, ratio
+
+Group = tuple[Problem, list[Row]]
+SEED_COLUMNS = (
+    ">d_model",
+    ">seq_len",
+    ">batch_size",
+    ">Forward (ms)",
+    ">Backward (ms)",
+    ">Forward Memory (MB)",
+    ">Backward Memory (MB)",
+    ">Attention Matrix (MB)",
+    "Status",
+)
+FORMULA_COLUMNS = (">Forward by formula (MB)", ">Backward by formula (MB)")
+
+
+def kind_of(problem: Problem) -> str:
+    """What all problems of one table share, besides their sizes."""
+    precision = f" {problem.matmul_precision}" if problem.dtype == "float32" else ""
+    return f"{problem.mask} {problem.dtype}{precision}"
+
+
+# -------------------------------------------------------------------------------------------------- side by side
+
+
+def side_by_side(rows: Sequence[Row]) -> str:
+    """One table per batch, mask, dtype and precision where that makes fewer tables than problems, else one in all."""
+    groups = by_problem(rows)
+    if not groups:
+        return section("Side by side", "Nothing was measured.")
+    kinds: dict[Hashable, list[Group]] = {}
+    for group in groups:
+        kinds.setdefault((kind_of(group[0]), group[0].batch), []).append(group)
+    passes = passes_of(rows)
+    intro = "Device time in ms with its 95% interval, and below it the ratio to the reference."
+    if len(kinds) == len(groups):
+        return section("Side by side", intro, reference_lines(groups), group_table(groups, passes, whole_label=True))
+    tables = [part for found in kinds.values() for part in (*titled(found), group_table(found, passes))]
+    return section("Side by side", intro, reference_lines(groups), *tables)
+
+
+def titled(groups: Sequence[Group]) -> list[str]:
+    """The heading of one table."""
+    problem = groups[0][0]
+    return [f"### {escape(kind_of(problem))}, B={problem.batch}"]
+
+
+def reference_lines(groups: Sequence[Group]) -> str:
+    """What the ratios mean; which contender is the reference where it is the same for all."""
+    references = [legend.reference_row(rows) for _, rows in groups]
+    names = list(dict.fromkeys(row.contender.name for row in references if row))
+    if not names:
+        return "There is no ratio: no problem has two contenders to compare."
+    which = code(names[0]) if len(names) == 1 else "the row marked ref"
+    return f"Ratio: time / time of the reference (ref), which is {which}; below 1 is faster."
+
+
+def group_table(groups: Sequence[Group], passes: Sequence[PassName], whole_label: bool = False) -> str:
+    """One row per problem and contender; the problem is named in its first row only."""
+    columns = ["Problem", "Contender", *(f">{name} (ms)" for name in passes), ">peak (MB)", ">saved (MB)"]
+    lines = [line for group in groups for line in group_lines(group, passes, whole_label)]
+    return table([*columns, "numbers", "status"], lines)
+
+
+def group_lines(group: Group, passes: Sequence[PassName], whole_label: bool) -> list[list[str]]:
+    """The lines of one problem."""
+    problem, rows = group
+    reference = legend.reference_row(rows)
+    label = problem.label if whole_label else sizes(problem)
+    labels = [f"**{escape(label)}**", *[""] * (len(rows) - 1)]
+    return [[label, *side_cells(row, reference, passes)] for label, row in zip(labels, rows, strict=True)]
+
+
+def sizes(problem: Problem) -> str:
+    """The sizes of a problem besides its batch."""
+    return problem.label.split(f" {problem.mask} ")[0].removeprefix(f"B={problem.batch} ")
+
+
+def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassName]) -> list[str]:
+    """Contender, times, memory, verdict and status of one row."""
+    name = code(row.contender.name) + (" ref" if row is reference else "")
+    if not isinstance(row, Measurement):
+        return [name, *[fmt.NONE] * (len(passes) + 3), status(row)]
+    peak = max((result.peak_bytes for result in row.passes.values()), default=None)
+    memory = [fmt.megabytes(peak), fmt.megabytes(row.saved_bytes)]
+    return [name, *[time_cell(row, reference, p) for p in passes], *memory, legend.result_word(row), status(row)]
+
+
+def time_cell(row: Measurement, reference: Measurement | None, name: PassName) -> str:
+    """Device time over its ratio, or over why there is none."""
+    if name not in row.passes:
+        return fmt.NONE
+    relative = ratio(row, reference, name)
+    below = fmt.ratio(relative) if relative else legend.ratio_word(row, reference)
+    return fmt.time(device_time(row.passes[name])) + (f"<br>{below}" if below else "")
+
+
+def status(row: Row) -> str:
+    """The outcome with its sign, the seed's way."""
+    if isinstance(row, Skip):
+        return f"⏭ skip: {escape(row.reason)}"
+    if not isinstance(row, Measurement):
+        return f"❌ {escape(outcome_of(row))}"
+    if legend.result_word(row) == "WRONG":
+        return "❌ WRONG"
+    return "✅ OK" + (", alone" if row.alone else "") + warned(row)
+
+
+def warned(row: Measurement) -> str:
+    """How many warnings the row has."""
+    return f", {fmt.plural(len(row.warnings), 'warning')}" if row.warnings else ""
+
+
+# ------------------------------------------------------------------------------------------ the seed's own columns
+
+
+def seed_tables(rows: Sequence[Row]) -> str:
+    """One table per contender, divided where more than d_model, seq_len and batch differs between its problems."""
+    note = (
+        "Times are device times. Memory is measured: Forward = inputs + forward peak, Backward = inputs + output + dO "
+        "+ saved + backward peak. By formula: Forward = inputs + attention matrix + output, Backward = Forward + "
+        "a second attention matrix. MB = 10^6 bytes."
+    )
+    tables = [part for contender, found in by_contender(rows) for part in contender_tables(contender, found)]
+    return section("Detailed results", note, *tables) if tables else ""
+
+
+def contender_tables(contender: Contender, rows: Sequence[Row]) -> list[str]:
+    """Headings and tables of one contender."""
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(seed_kind(row.problem), []).append(row)
+    columns = (*SEED_COLUMNS, *FORMULA_COLUMNS)
+    divided = [(f"{escape(kind)}:", table(columns, map(seed_line, found))) for kind, found in kinds.items()]
+    return [f"### {code(contender.name)}", *(part for pair in divided for part in pair)]
+
+
+def seed_kind(problem: Problem) -> str:
+    """All of a problem that the seed's columns do not tell."""
+    keys = "" if problem.q_len == problem.kv_len else f", S={problem.kv_len}"
+    heads = f"N={problem.heads}" + ("" if problem.heads == problem.kv_heads else f" K={problem.kv_heads}")
+    return f"{kind_of(problem)}, {heads}{keys}"
+
+
+def seed_line(row: Row) -> list[str]:
+    """One line in the seed's columns, then the seed's formula."""
+    problem, memory = row.problem, seed_memory(row)
+    times = [seed_time(row, "forward"), seed_time(row, "backward")]
+    sizes = [memory.forward, memory.backward, memory.matrix]
+    formula = [memory.formula_forward, memory.formula_backward]
+    return [
+        *map(str, (problem.d_model, problem.q_len, problem.batch)),
+        *times,
+        *map(fmt.megabytes, sizes),
+        status(row),
+        *map(fmt.megabytes, formula),
+    ]
+
+
+def seed_time(row: Row, name: PassName) -> str:
+    """Device time of one pass, or a dash."""
+    if not isinstance(row, Measurement) or name not in row.passes:
+        return fmt.NONE
+    return fmt.time(device_time(row.passes[name]))

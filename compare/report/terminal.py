@@ -1,0 +1,188 @@
+"""Rich tables on the terminal: readable at 80 columns, with more beside it where there is room.
+
+A cell has two lines, time over ratio.  Colour repeats what a word already says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from compare import gather
+from compare.analysis import by_problem, passes_of
+from compare.records import PASSES, Measurement, PassName, Row, Run
+from compare.report import format as fmt
+from compare.report import legend
+from compare.summary import device_time, ratio, wall_time
+
+WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80
+TIME_WIDTH = 12
+NAME_WIDTHS = {False: 19, True: 26}
+SHARED_COLUMNS = {
+    False: [("peak\nMB", 6), ("saved\nMB", 6)],
+    True: [("saved\nMB", 8), ("error /\nallowed", 9)],
+}
+STYLES = {"ok": "green", "WRONG": "bold red", "skip": "yellow", "unknown": "dim"}
+
+
+def problem_table(
+    rows: Sequence[Row], width: int, passes: Sequence[PassName] | None = None, notes: bool = True
+) -> Table:
+    """The table of one problem, one row per contender.
+
+    ``passes`` are the columns: those measured here if not given, so that several problems can share a layout.
+    ``notes`` says below the table what the ratio means and why a row has no numbers.
+    """
+    wide, reference = width >= WIDE, legend.reference_row(rows)
+    shown = tuple(passes) if passes is not None else passes_of(rows) or PASSES
+    table = empty_table(rows[0].problem.label if rows else "", wide, shown)
+    for row in rows:
+        table.add_row(*cells(row, reference, wide, shown))
+    if notes:
+        table.caption = Text("\n".join(["", *table_notes(rows, reference)]))
+    return table
+
+
+def table_notes(rows: Sequence[Row], reference: Measurement | None) -> list[str]:
+    """The lines below one table."""
+    reasons = [legend.without_numbers(row) for row in rows if not isinstance(row, Measurement)]
+    return [line for line in (legend.reference_note(reference), *reasons) if line]
+
+
+def empty_table(title: str, wide: bool, passes: Sequence[PassName]) -> Table:
+    """Heading and columns; their widths are fixed, so that the tables of all problems line up."""
+    table = Table(title=Text(title, style="bold"), box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    table.title_justify = table.caption_justify = "left"
+    table.header_style = table.caption_style = "dim"
+    table.add_column("contender", width=NAME_WIDTHS[wide], overflow="fold")
+    for heading, size in [column for name in passes for column in pass_columns(name, wide)]:
+        table.add_column(heading, justify="right", width=size)
+    for heading, size in SHARED_COLUMNS[wide]:
+        table.add_column(heading, justify="right", width=size)
+    table.add_column("result", width=7)
+    return table
+
+
+def pass_columns(name: PassName, wide: bool) -> list[tuple[str, int]]:
+    """Headings and widths of the columns of one pass."""
+    device = (f"{name}\nms, ratio", TIME_WIDTH)
+    return [device, ("wall ms,\nkernels", TIME_WIDTH), ("peak\nMB", 7)] if wide else [device]
+
+
+def cells(row: Row, reference: Measurement | None, wide: bool, passes: Sequence[PassName]) -> list[Text | str]:
+    """One row of the table; a row without numbers has its name and its outcome only."""
+    name = name_cell(row, reference, NAME_WIDTHS[wide])
+    if not isinstance(row, Measurement):
+        blanks = len(passes) * len(pass_columns("step", wide)) + len(SHARED_COLUMNS[wide])
+        return [name, *[fmt.NONE] * blanks, result_cell(row)]
+    timed = [cell for pass_name in passes for cell in pass_cells(row, reference, pass_name, wide)]
+    return [name, *timed, *shared_cells(row, wide), result_cell(row)]
+
+
+def name_cell(row: Row, reference: Measurement | None, width: int) -> Text:
+    """The contender over what is special about its row, in words."""
+    name = fmt.broken(fmt.one_line(row.contender.name), width)
+    marks = [word for word, holds in marks_of(row, reference) if holds]
+    return Text.assemble(name, *[("\n" + ", ".join(marks), "dim")] if marks else [])
+
+
+def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
+    """Words that may stand below a contender's name, and whether they do."""
+    if not isinstance(row, Measurement):
+        return []
+    count = len(row.warnings)
+    return [("ref", row is reference), ("alone", row.alone), (fmt.plural(count, "warning"), count > 0)]
+
+
+def pass_cells(row: Measurement, reference: Measurement | None, name: PassName, wide: bool) -> list[Text | str]:
+    """The cells of one pass."""
+    if name not in row.passes:
+        return [fmt.NONE] * len(pass_columns(name, wide))
+    result = row.passes[name]
+    device = device_cell(row, reference, name)
+    if not wide:
+        return [device]
+    kernels = fmt.plural(sum(kernel.count for kernel in result.kernels), "kernel") if result.kernels else ""
+    wall = Text.assemble(fitted(fmt.time(wall_time(result))), ("\n" + kernels, "dim"))
+    return [device, wall, fmt.megabytes(result.peak_bytes)]
+
+
+def device_cell(row: Measurement, reference: Measurement | None, name: PassName) -> Text:
+    """Device time over its ratio to the reference; green is faster and red slower beyond the interval."""
+    time = fitted(fmt.time(device_time(row.passes[name])))
+    relative = ratio(row, reference, name)
+    if relative is None:
+        return Text.assemble(time, ("\n" + legend.ratio_word(row, reference), "dim"))
+    style = "green" if relative.high < 1 else "red" if relative.low > 1 else ""
+    return Text.assemble(time, "\n", (fmt.ratio(relative), style))
+
+
+def fitted(time: str) -> str:
+    """A time and its interval in one line of the column: without the space between them where it is one too long."""
+    return time.replace(" ", "") if len(time) == TIME_WIDTH + 1 else time
+
+
+def shared_cells(row: Measurement, wide: bool) -> list[str]:
+    """The cells that concern all passes: memory, and when wide the error beside what is allowed."""
+    saved = fmt.megabytes(row.saved_bytes)
+    if not wide:
+        return [fmt.megabytes(max((result.peak_bytes for result in row.passes.values()), default=None)), saved]
+    worst = gather.worst_of(row)
+    return [saved, f"{fmt.error(worst.max_error)}\n{fmt.error(worst.allowed_max)}" if worst else fmt.NONE]
+
+
+def result_cell(row: Row) -> Text:
+    """The outcome over why sampling stopped."""
+    word = legend.result_word(row)
+    stopped = f"\n{row.stopped}" if isinstance(row, Measurement) else ""
+    return Text.assemble((word, STYLES.get(word, "bold red")), (stopped, "dim"))
+
+
+def render(run: Run, rows: Sequence[Row], console: Console) -> None:
+    """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
+    print_facts(run, rows, console)
+    print_tables(rows, console)
+    print_list("What was timed", legend.timing_notes(rows), console)
+    print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)
+    print_list("Skipped and failed", [legend.unmeasured_line(line) for line in gather.unmeasured(rows)], console)
+
+
+def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
+    """Two columns, name and value."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in legend.facts(run, rows):
+        table.add_row(Text(name), Text(value))
+    console.print(table)
+
+
+def print_tables(rows: Sequence[Row], console: Console) -> None:
+    """One table per problem in one layout; what the ratio means is said again only where the reference changes."""
+    passes, said = passes_of(rows) or PASSES, ""
+    if not rows:
+        console.print("\nNothing was measured.")
+    for _, group in by_problem(rows):
+        note = legend.reference_note(legend.reference_row(group))
+        if note and note != said:
+            console.print(Padding(Text(note, style="italic"), (1, 0, 0, 0)))
+            said = note
+        console.print()
+        console.print(problem_table(group, console.width, passes, notes=False))
+
+
+def print_list(title: str, lines: Iterable[str], console: Console) -> None:
+    """A heading and its points, or nothing where there are none."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row("•", Text(line))
+    if table.row_count:
+        console.print(Padding(Text(title, style="bold"), (1, 0, 0, 0)))
+        console.print(Padding(table, (0, 0, 0, 1)))

@@ -1,0 +1,48 @@
+"""Resident memory of this process, from Linux's /proc: what is free, and by how much a block of code grows it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROBE_FROM_BYTES = 64 * 10**6  # below this, thread stacks and page rounding are as large as what is measured
+
+
+def _field_bytes(path: str, field: str) -> int | None:
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field + ":")), None)
+
+
+def available_bytes() -> int | None:
+    """Memory that a new process can still get without swapping, the control group's limit included; None if unknown."""
+    free = _field_bytes("/proc/meminfo", "MemAvailable")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+    except (OSError, ValueError):
+        return free
+    return min(free or int(limit), int(limit) - used) if limit.isdecimal() else free
+
+
+def can_measure() -> bool:
+    """Whether this system lets a process reset its own high-water mark."""
+    return os.access("/proc/self/clear_refs", os.W_OK)
+
+
+class ResidentGrowth:
+    """The high-water mark of resident memory inside a block, above its level before."""
+
+    peak_bytes: int = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM: proc(5)
+        before = _field_bytes("/proc/self/status", "VmRSS") or 0
+        yield
+        after = _field_bytes("/proc/self/status", "VmHWM") or 0
+        self.peak_bytes = max(0, after - before)

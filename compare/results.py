@@ -1,0 +1,44 @@
+"""``results.jsonl``: one record a line, appended as soon as it is known, so that nothing finished is ever lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from compare.records import Line, Row, Run
+
+RESULTS = "results.jsonl"
+REPORT = "report.md"
+
+
+class Log:
+    """Appends records to the results file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._encoder = msgspec.json.Encoder()
+
+    def append(self, record: Line) -> None:
+        """Write one record and hand it to the system at once."""
+        with self._path.open("ab") as file:
+            file.write(self._encoder.encode(record) + b"\n")
+
+
+def read(path: Path) -> tuple[Run, list[Row]]:
+    """The last run record of a results file and all its rows.  Raises ValueError with the number of a bad line."""
+    decoder = msgspec.json.Decoder(Line)
+    run: Run | None = None
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            record = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        if isinstance(record, Run):
+            run = record
+        else:
+            rows.append(record)
+    if run is None:
+        raise ValueError(f"{path}: expected a line of kind 'run', got none")
+    return run, rows

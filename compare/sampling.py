@@ -1,0 +1,141 @@
+"""The rounds of one problem: contenders take turns in an order drawn anew each round, until the ratios are known."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Literal
+
+from compare import naivety, prediction, summary
+from compare.fleet import Fleet, unexpected
+from compare.messages import Failed, Prepared, Residents, Turn, Turned, Unsupported
+from compare.records import Contender, Kernel, Measurement, PassName, PassResult, Problem, Settings, Warning_
+
+Again = Callable[[Contender], Prepared | Unsupported | Failed]
+TURN_S = {"cpu": 0.1, "gpu": 0.05}  # about this much of each pass in one turn,
+MOST_PER_TURN = 10  # and at most so many iterations of it
+MIN_ROUNDS = summary.MIN_ROUNDS
+
+
+class Sampling:
+    """Samples of all contenders of one problem."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        settings: Settings,
+        problem: Problem,
+        ready: Mapping[Contender, Prepared],
+        say: Callable[[str], None],
+    ) -> None:
+        self._fleet, self._settings, self._problem, self._say = fleet, settings, problem, say
+        self._ready = dict(ready)
+        self._counts = {contender: self._per_round(each) for contender, each in ready.items()}
+        self._device: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._wall: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._kernels: dict[Contender, dict[PassName, tuple[Kernel, ...]]] = {}
+        self._refused: dict[Contender, list[str]] = defaultdict(list)
+        self._restarted: set[Contender] = set()
+        self.stopped: Literal["steady", "budget", "samples"] = "budget"
+
+    def _per_round(self, ready: Prepared) -> dict[PassName, int]:
+        if self._settings.samples:
+            return dict.fromkeys(self._settings.passes, 1)
+        turn_s = TURN_S[self._settings.device]
+        return {name: max(1, min(MOST_PER_TURN, int(turn_s / ready.seconds[name]))) for name in self._settings.passes}
+
+    def run(self, again: Again) -> dict[Contender, Failed]:
+        """Sample until done; returns the contenders that failed on the way."""
+        failures: dict[Contender, Failed] = {}
+        order = random.Random(self._settings.seed)
+        start, rounds, active = perf_counter(), 0, list(self._ready)
+        while active and not self._done(rounds, perf_counter() - start, active):
+            self._say(f"round {rounds + 1}: {len(active)} contenders in turns")
+            for contender in order.sample(active, len(active)):
+                failed = self._turn(contender) if contender in active else None
+                if failed:
+                    failures[contender] = failed
+                    active.remove(contender)
+                    failures |= self._revive(contender, active, again)
+            rounds += 1
+        return failures
+
+    def _turn(self, contender: Contender) -> Failed | None:
+        reply = self._fleet.ask(contender.backend, Turn(contender=contender, per_round=self._counts[contender]))
+        if not isinstance(reply, Turned):
+            return reply if isinstance(reply, Failed) else unexpected(reply)
+        for name in reply.device_s:
+            self._device[contender][name] += reply.device_s[name]
+            self._wall[contender][name] += reply.wall_s[name]
+        self._kernels[contender] = reply.kernels
+        self._refused[contender] += reply.refused
+        return None
+
+    def _revive(self, gone: Contender, active: list[Contender], again: Again) -> dict[Contender, Failed]:
+        """The others that shared the failed contender's worker are prepared anew and go on."""
+        failures = {}
+        for contender in [each for each in active if each.backend == gone.backend]:
+            reply = again(contender)
+            self._restarted.add(contender)
+            if not isinstance(reply, Prepared):
+                failures[contender] = reply if isinstance(reply, Failed) else unexpected(reply)
+                active.remove(contender)
+        return failures
+
+    def _done(self, rounds: int, elapsed_s: float, active: list[Contender]) -> bool:
+        if self._settings.samples:
+            self.stopped = "samples"
+            return rounds >= self._settings.samples
+        if rounds < MIN_ROUNDS:
+            return False
+        if summary.steady({each: self._results(each) for each in active}):
+            self.stopped = "steady"
+            return True
+        return elapsed_s >= self._settings.budget_s * len(active)
+
+    def _results(self, contender: Contender, residents: Residents | None = None) -> dict[PassName, PassResult]:
+        return {name: self._result(contender, name, residents) for name in self._settings.passes}
+
+    def _result(self, contender: Contender, name: PassName, residents: Residents | None) -> PassResult:
+        memory = self._ready[contender].memory[name]
+        grown = residents.peak_bytes[name] if residents else None
+        larger = grown is not None and grown > memory.peak_bytes
+        return PassResult(
+            device_s=tuple(self._device[contender][name]),
+            wall_s=tuple(self._wall[contender][name]),
+            per_round=self._counts[contender][name],
+            peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
+            peak_source="resident growth of a fresh process" if larger else memory.source,
+            kernels=self._kernels[contender][name],
+            resident_bytes=grown,
+            buffer_bytes=memory.buffer_bytes,
+        )
+
+    def measurement(self, contender: Contender, residents: Residents | None, alone: bool) -> Measurement:
+        """The row of a contender that was sampled to the end."""
+        ready, passes = self._ready[contender], self._results(contender, residents)
+        warnings = ready.warnings + naivety.check(contender.variant, self._problem, passes) + self._notes(contender)
+        return Measurement(
+            problem=self._problem,
+            contender=contender,
+            passes=passes,
+            saved_bytes=ready.saved_bytes,
+            input_bytes=prediction.input_bytes(self._problem),
+            output_bytes=prediction.output_bytes(self._problem),
+            costs=ready.costs,
+            stopped=self.stopped,
+            alone=alone,
+            warnings=warnings,
+        )
+
+    def _notes(self, contender: Contender) -> tuple[Warning_, ...]:
+        notes = []
+        if refused := self._refused[contender]:
+            text = f"{len(refused)} profiled windows were refused and taken again, the last because {refused[-1]}"
+            notes.append(Warning_(code="refused-windows", text=text))
+        if contender in self._restarted:
+            text = "its worker was replaced between two rounds; rerun if the samples look bimodal"
+            notes.append(Warning_(code="restarted", text=text))
+        return tuple(notes)

@@ -1,0 +1,120 @@
+"""The child process: load one backend, then answer requests until the channel closes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from time import perf_counter
+
+from compare.backends import Adapter
+from compare.messages import (
+    Channel,
+    Failed,
+    Finish,
+    Finished,
+    Prepare,
+    Reply,
+    Request,
+    Resident,
+    Start,
+    Started,
+    Turn,
+    Unsupported,
+)
+from compare.records import DeviceReport, FailureStatus
+
+
+def pin(threads: int) -> None:
+    """Keep this process, and every thread pool that sizes itself by it, on the first ``threads`` CPUs."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+class Worker:
+    """Answers one request after another; a request that fails is answered by its reason."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    def serve(self) -> None:
+        """Until the parent closes the channel."""
+        while True:
+            try:
+                request = self.channel.receive()
+            except EOFError:
+                return
+            self.channel.send(self.answer(request))
+
+    def answer(self, request: Request) -> Reply:
+        """The reply to one request."""
+        stage = type(request).__name__.lower()
+        try:
+            return self._dispatch(request)
+        except NotImplementedError as reason:
+            return Unsupported(reason=str(reason) or "not implemented")
+        except Exception as error:
+            return self._failed(stage, error)
+
+    def _dispatch(self, request: Request) -> Reply:
+        match request:
+            case Start():
+                return self._start(request)
+            case Prepare():
+                return self.session.prepare(request)
+            case Turn():
+                return self.session.turn(request)
+            case Resident():
+                return self.session.resident(request)
+            case Finish():
+                return Finished(held_bytes=self.session.finish())
+
+    def _start(self, request: Start) -> Started:
+        pin(request.threads)
+        begin = perf_counter()
+        from importlib import import_module
+
+        import_module(f"{request.package}.adapter")
+        imported = perf_counter()
+        from compare.measuring import Session
+
+        self.session = Session(request.package, request.device, request.threads)
+        started = perf_counter()
+        facts = self.session.adapter.facts()
+        report = DeviceReport(
+            backend=request.backend,
+            device=request.device,
+            device_name=facts.name,
+            total_bytes=facts.total_bytes,
+            versions=facts.versions,
+            flags=facts.flags,
+            import_s=imported - begin,
+            start_s=started - imported,
+            missing_modes=facts.missing_modes,
+        )
+        return Started(report=report)
+
+    def _failed(self, stage: str, error: Exception) -> Failed:
+        adapter: Adapter | None = getattr(getattr(self, "session", None), "adapter", None)
+        refused = adapter.refused_bytes(error) if adapter else None
+        status: FailureStatus = "ERROR" if refused is None else "OOM"
+        print(f"--- {stage} failed", file=sys.stderr)
+        sys.excepthook(type(error), error, error.__traceback__)
+        return Failed(status=status, stage=stage, reason=describe(error), refused_bytes=refused or None)
+
+
+def describe(error: Exception) -> str:
+    """The error's type and the first lines of its text, short enough for a table."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines)[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def main() -> None:
+    """Entry of the child process: argv holds the channel's file descriptor."""
+    end = socket.socket(fileno=int(sys.argv[1]))
+    Worker(Channel(end, Request)).serve()
+
+
+if __name__ == "__main__":
+    main()

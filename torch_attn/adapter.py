@@ -1,0 +1,157 @@
+"""PyTorch behind the Adapter protocol of `compare.backends`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch._dynamo.utils import compile_times as dynamo_compile_times
+
+from compare.backends import CompileTimes, Counters, DeviceFacts
+from compare.records import Device, Dtype, Precision
+
+PRECISION = {"ieee": "highest", "tf32": "high", "default": "highest"}
+UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+
+Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Programs:
+    """The passes of one case.  Training runs on leaves that share the inputs' memory but ask for gradients."""
+
+    def __init__(self, attention: Callable[..., Tensor], inputs: Inputs) -> None:
+        self._attention, self._inputs = attention, inputs
+        self._leaves = tuple(each.detach().requires_grad_() for each in inputs[:3])
+
+    def forward(self) -> Any:
+        """Inference: the output alone, nothing saved."""
+        with torch.no_grad():
+            return self._attention(*self._inputs[:3])
+
+    def save(self) -> Any:
+        """The output, which carries the graph and all that it saved."""
+        return self._attention(*self._leaves)
+
+    def backward(self, saved: Any) -> Any:
+        """(dQ, dK, dV); the graph in ``saved`` is used up."""
+        return torch.autograd.grad(saved, self._leaves, self._inputs[3])
+
+    def step(self) -> Any:
+        """(out, dQ, dK, dV)."""
+        out = self.save()
+        return out.detach(), *self.backward(out)
+
+    def buffer_bytes(self, program: str) -> int | None:
+        """None: Kineto's allocation events tell, on every device."""
+        return None
+
+    def saved_bytes(self, saved: Any) -> int | None:
+        """None: Kineto's allocation events tell, on every device."""
+        return None
+
+
+class Adapter:
+    """PyTorch on one device."""
+
+    def __init__(self, device: Device, threads: int) -> None:
+        """``threads`` sizes the intra-op pool, beside the worker's CPU affinity."""
+        self._device = torch.device("cuda" if device == "gpu" else "cpu")
+        torch.set_num_threads(threads)
+        if device == "gpu":
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
+            torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        else:
+            self._name_inductor_kernels()
+        self.block(torch.zeros(1, device=self._device) + 1)
+
+    def _name_inductor_kernels(self) -> None:
+        """Without this Inductor's C++ kernels leave no event in the profile, and a third of the time goes missing."""
+        import torch._inductor.config as inductor
+
+        inductor.cpp.enable_kernel_profile = True
+
+    def facts(self) -> DeviceFacts:
+        """Name and size of the device, versions, flags."""
+        versions = {"torch": str(torch.__version__), "cuda": str(torch.version.cuda)}
+        flags = {
+            "matmul precision": "set per problem: ieee and default=highest, tf32=high",
+            "reduced-precision accumulation": "off",
+            "threads": str(torch.get_num_threads()),
+        }
+        if self._device.type == "cpu":
+            return DeviceFacts("cpu", 0, versions, flags, missing_modes())
+        properties = torch.cuda.get_device_properties(self._device)
+        return DeviceFacts(properties.name, properties.total_memory, versions, flags, {})
+
+    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Tensor:
+        """The array on the device, in its dtype."""
+        return torch.from_numpy(array).to(self._device, getattr(torch, dtype))
+
+    def numpy(self, array: Tensor) -> NDArray[np.float32]:
+        """A device array as float32 on the host."""
+        result: NDArray[np.float32] = array.detach().to("cpu", torch.float32).numpy()
+        return result
+
+    def programs(
+        self, attention: Callable[..., Tensor], mode: str, inputs: Inputs, precision: Precision
+    ) -> Programs:
+        """The passes of a case; ``compile`` is torch.compile as it comes."""
+        torch.set_float32_matmul_precision(PRECISION[precision])
+        return Programs(torch.compile(attention) if mode == "compile" else attention, inputs)
+
+    def block(self, value: Any) -> Any:
+        """Wait until everything in ``value`` is computed; returns it."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return value
+
+    def compile_times(self) -> CompileTimes:
+        """Total trace (Dynamo) and compile (AOTAutograd, Inductor) time of this process so far."""
+        names, values = dynamo_compile_times(repr="csv", aggregate=True)
+        total = dict(zip(names, map(float, values), strict=True))
+        compiled = total.get("OutputGraph.call_user_compiler", 0.0)
+        traced = total.get("_compile.compile_inner", 0.0) - compiled
+        return CompileTimes(traced, compiled + total.get("backward._backward_impl", 0.0))
+
+    def counters(self) -> Counters | None:
+        """The CUDA allocator's counters; the CPU allocator keeps none."""
+        if self._device.type == "cpu":
+            return None
+        cuda = torch.cuda
+        return Counters(cuda.memory_allocated(), cuda.max_memory_allocated(), cuda.memory_reserved())
+
+    def reset_peak(self) -> None:
+        """Start the highest-so-far anew."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def refused_bytes(self, error: BaseException) -> int | None:
+        """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
+        text = str(error)
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
+            return None
+        asked = re.search(r"allocate ([\d.]+) (bytes|KiB|MiB|GiB|TiB)", text)
+        return int(float(asked[1]) * UNITS[asked[2]]) if asked else 0
+
+    def release(self) -> None:
+        """Forget compiled programs, so that the next shape is compiled alone, and give the cached memory back."""
+        torch._dynamo.reset()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def missing_modes() -> dict[str, str]:
+    """On a CPU torch.compile writes C++ and needs a compiler for it."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return {"compile": "torch.compile on a CPU needs a C++ compiler, and none was found (install g++ or set CXX)"}
+    return {}

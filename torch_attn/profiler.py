@@ -1,0 +1,68 @@
+"""torch.profiler -> the common trace: windows, work and allocations in one clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from compare.timeline import Allocation, Span, Trace
+
+WINDOW = "compare:"
+SOURCE = {"cpu": "Kineto allocation events", "gpu": "Kineto allocation events"}
+
+# On a CPU, work is an op of a library or a kernel that Inductor wrote; what wraps them (autograd nodes, the compiled
+# region, the bytecode around it) spans their gaps too and is not.
+CPU_WORK = re.compile(r"(aten|mkldnn|mkl|onednn|quantized|inductor)::|\w*cpp_fused")
+# On a GPU, Kineto puts annotation spans and synchronisations on the device as well; they are no work.
+NOT_GPU_WORK = re.compile(r"Context Sync|Stream Wait|Stream Sync|Event Sync|Device Sync|cuda\w*Synchronize")
+
+
+def window(label: str) -> AbstractContextManager[Any]:
+    """Mark one iteration; the caller synchronises inside."""
+    return record_function(WINDOW + label)
+
+
+@contextmanager
+def trace(memory: bool = False) -> Iterator[list[Trace]]:
+    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events."""
+    activities = [ProfilerActivity.CPU]
+    if torch.cuda.is_initialized():
+        activities.append(ProfilerActivity.CUDA)
+    found: list[Trace] = []
+    with profile(activities=activities, profile_memory=memory, acc_events=True) as session:
+        yield found
+    found.append(read(session.profiler.kineto_results.events(), gpu=torch.cuda.is_initialized()))
+
+
+def read(events: Any, gpu: bool) -> Trace:
+    """Sort Kineto's events into windows, work and allocations of the device."""
+    windows, work, allocations = [], [], []
+    for event in events:
+        name, on_gpu = event.name(), event.device_type() == DeviceType.CUDA
+        if name == "[memory]":
+            if on_gpu == gpu:
+                allocations.append(Allocation(event.start_ns(), event.nbytes()))
+        elif name.startswith(WINDOW):
+            if not on_gpu:
+                windows.append(span(event, name.removeprefix(WINDOW)))
+        elif on_gpu == gpu and is_work(event, name, gpu):
+            work.append(span(event, name))
+    return Trace(windows, work, allocations)
+
+
+def is_work(event: Any, name: str, gpu: bool) -> bool:
+    """Whether an event of the device is a kernel, a copy, a memset or an op, and not a span around some."""
+    if event.is_user_annotation():
+        return False
+    return not NOT_GPU_WORK.match(name) if gpu else bool(CPU_WORK.match(name))
+
+
+def span(event: Any, name: str) -> Span:
+    """The event's interval, in nanoseconds."""
+    return Span(name, event.start_ns(), event.start_ns() + event.duration_ns())
