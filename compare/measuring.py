@@ -75,6 +75,8 @@ class Session:
             self._seconds[case.contender][name] = min(watch.seconds)
             if not steady:
                 warnings.append(_unsteady(name, watch))
+        gc.collect()
+        gc.freeze()  # what the frameworks and the compiler left behind is never walked again, least of all in a turn
         return Prepared(
             costs=dict(costs),
             seconds=self._seconds[case.contender],

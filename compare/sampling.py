@@ -14,7 +14,7 @@ from compare.messages import Failed, Prepared, Residents, Turn, Turned, Unsuppor
 from compare.records import Contender, Kernel, Measurement, PassName, PassResult, Problem, Settings, Warning_
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
-TURN_S = {"cpu": 0.1, "gpu": 0.05}  # about this much of each pass in one turn,
+TURN_S = {"cpu": 0.04, "gpu": 0.05}  # about this much of each pass in one turn,
 MOST_PER_TURN = 10  # and at most so many iterations of it
 MIN_ROUNDS = summary.MIN_ROUNDS
 

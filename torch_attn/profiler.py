@@ -35,7 +35,7 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
     if torch.cuda.is_initialized():
         activities.append(ProfilerActivity.CUDA)
     found: list[Trace] = []
-    with profile(activities=activities, profile_memory=memory, acc_events=True) as session:
+    with profile(activities=activities, profile_memory=memory) as session:
         yield found
     found.append(read(session.profiler.kineto_results.events(), gpu=torch.cuda.is_initialized()))
 
