@@ -1,10 +1,10 @@
 """Every output and gradient against the float64 oracle and against the other contenders, in a process of its own.
 
-The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the difference
-over the norm of the true row.  Its maximum and its root mean square over the checked rows may be FACTOR times
-what a naive NumPy implementation in the case's own dtype and matmul precision shows on the same inputs: 2 for the output and 3
-for gradients, as in flash-attention's tests (Dao-AILab/flash-attention, tests/test_flash_attn.py).  So the tolerance follows
-the problem, and a bf16 or TF32 result passed off as float32 is orders of magnitude outside.
+The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the
+difference over the norm of the true row.  Its maximum and its root mean square over the checked rows may be FACTOR
+times what a naive NumPy implementation in the case's own dtype and matmul precision shows on the same inputs: 2 for
+the output and 3 for gradients, as in flash-attention's tests (Dao-AILab/flash-attention, tests/test_flash_attn.py).
+So the tolerance follows the problem, and a bf16 or TF32 result passed off as float32 is orders of magnitude outside.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Comparison:
         )
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
-        """The contender furthest from this one, by how much of the allowed gap (twice the rule) the worst tensor uses."""
+        """The contender furthest from this one, by the share of the allowed gap (twice the rule) that it uses."""
         found = [
             (b if name == a else a, worst.max_error, 2 * self.allowed(tensor)[0])
             for (a, b), gaps in self.gaps.items()
@@ -182,7 +182,7 @@ class Comparison:
 
 
 def accumulation_error(problem: Problem) -> float:
-    """Expected error of a float32 sum over the keys in any order: sqrt(S) u (Higham & Mary 2019, doi 10.1137/18M1226312)."""
+    """Expected error of a float32 sum over the keys, in any order: sqrt(S) u (Higham & Mary 2019, 10.1137/18M1226312)."""
     return UNIT_ROUNDOFF["float32"] * float(np.sqrt(max(problem.kv_len, problem.q_len, 1)))
 
 

@@ -1,8 +1,8 @@
 """The frameworks, as names: what each is called, what it needs, and what its package must offer.
 
-Rules: nothing here or anywhere in `compare` outside the worker process imports a framework.  A framework is one entry of
-BACKENDS and one package with ``adapter.py`` (class Adapter), ``profiler.py`` (function trace) and ``variants/``; a variant is
-one file there with a function ``attention``.  CONTRIBUTING.md has both recipes.
+Rules: nothing here or anywhere in `compare` outside the worker process imports a framework.  A framework is one entry
+of BACKENDS and one package with ``adapter.py`` (class Adapter), ``profiler.py`` (function trace) and ``variants/``; a
+variant is one file there with a function ``attention``.  CONTRIBUTING.md has both recipes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.records import Device, Dtype, PassName, Precision
+from compare.records import Device, Dtype, Precision
 from compare.timeline import Trace
 
 
@@ -62,7 +62,7 @@ class Counters(NamedTuple):
 
 
 class Programs(Protocol):
-    """The three passes of one case on device arrays, as the framework runs them in one mode; results are not awaited."""
+    """The passes of one case on device arrays, as the framework runs them in one mode; results are not awaited."""
 
     def forward(self) -> Any:
         """Inference: the output alone, nothing saved."""
@@ -156,5 +156,3 @@ def variants(name: str) -> list[str]:
     """Names of the backend's variants: its files in ``variants/``."""
     folder = package_file(name, "variants")
     return sorted(path.stem for path in folder.glob("[!_]*.py")) if folder else []
-
-

@@ -9,6 +9,7 @@ from compare.backends import BACKENDS, UnknownName, backend, variants
 from compare.contract import check_visible, parse_mask
 from compare.prediction import needed_bytes
 from compare.records import (
+    MIN_ROUNDS,
     Contender,
     Device,
     Dtype,
@@ -22,7 +23,6 @@ from compare.records import (
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 8e-8, "gpu": 1e-10}
 SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 8.0}
-MIN_ROUNDS = 6
 
 
 class Sweep(Record, frozen=True):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from compare.records import Malloc, Settings
 
-# glibc gives large blocks back to the kernel at once, so that a benchmark on a CPU times page faults; with these it keeps
-# them.  docs/method.md has the measured difference.
+# glibc gives large blocks back to the kernel at once, so that a benchmark on a CPU times page faults; with these it
+# keeps them.  docs/method.md has the measured difference.
 RECYCLE = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
@@ -34,7 +34,10 @@ def fair(settings: Settings, cache: Path) -> dict[str, str]:
     variables = {
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_PYTHON_CLIENT_MEM_FRACTION": ".95",  # PyTorch may take all of it too
-        "JAX_ENABLE_COMPILATION_CACHE": "false",
+        # The cache folder makes XLA keep its autotuning choices for the run, so that the passes of a case use the same
+        # kernels; programs themselves are compiled anew each time (no compilation is long enough to be kept).
+        "JAX_COMPILATION_CACHE_DIR": str(cache / "xla"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9",
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
         "TRITON_CACHE_DIR": str(cache / "triton"),
         "OMP_NUM_THREADS": str(settings.threads),

@@ -59,7 +59,7 @@ class Fleet:
         failed = self.start(name)
         if failed:
             return failed
-        reply = self._live[name].ask(request, self._settings.timeout_s)
+        reply: Reply = self._live[name].ask(request, self._settings.timeout_s)
         if isinstance(reply, Failed):
             self.drop(name)
         return reply
@@ -69,8 +69,10 @@ class Fleet:
         plain = {key: value for key, value in self.environment().items() if key not in environment.RECYCLE}
         worker = self._spawn(plain | variables, name)
         try:
-            reply = worker.ask(self._start_request(name), self._settings.timeout_s)
-            return worker.ask(request, self._settings.timeout_s) if isinstance(reply, Started) else reply
+            reply: Reply = worker.ask(self._start_request(name), self._settings.timeout_s)
+            if isinstance(reply, Started):
+                reply = worker.ask(request, self._settings.timeout_s)
+            return reply
         finally:
             worker.stop()
 

@@ -8,7 +8,7 @@ from statistics import median
 import msgspec
 
 from compare.analysis import by_contender, measurements
-from compare.records import Agreement, Contender, Failure, Measurement, Problem, Row, Skip, TensorError, Warning_
+from compare.records import Agreement, Contender, Failure, Measurement, Problem, Row, Skip, TensorError, Notice
 
 
 class WorstError(msgspec.Struct, frozen=True):
@@ -134,14 +134,14 @@ def cost_median(contender: Contender, program: str, rows: Sequence[Measurement])
 class Noted(msgspec.Struct, frozen=True):
     """One warning text, in how many rows it stands, and of which contenders."""
 
-    warning: Warning_
+    warning: Notice
     rows: int
     contenders: tuple[str, ...]
 
 
 def warnings(rows: Iterable[Row]) -> list[Noted]:
     """The distinct warnings in order of first appearance."""
-    found: dict[str, list[tuple[Warning_, str]]] = {}
+    found: dict[str, list[tuple[Notice, str]]] = {}
     for row in measurements(rows):
         for warning in row.warnings:
             found.setdefault(warning.text, []).append((warning, row.contender.name))

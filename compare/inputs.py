@@ -30,7 +30,7 @@ def round_to(x: Float32, dtype: Dtype) -> Float32:
 
 
 def draw(problem: Problem) -> Inputs:
-    """q, k, v and dO: standard normal, from one generator in this order.  Never zeros: a GPU multiplies those faster."""
+    """q, k, v and dO: standard normal, drawn in this order.  Never zeros: a GPU multiplies those faster."""
     generator = np.random.default_rng(problem.seed)
     shapes = (problem.q_shape, problem.kv_shape, problem.kv_shape, problem.q_shape)
     q, k, v, do = (round_to(generator.standard_normal(shape, np.float32), problem.dtype) for shape in shapes)

@@ -14,13 +14,20 @@ from compare.records import DTYPES, PASSES, PRECISIONS
 
 def show_choices(console: Console) -> int:
     """Every backend with its variants and modes, and the values of the other options."""
-    table = Table("backend", "variants", "modes", "here", title="Contenders: backend:variant:mode", title_justify="left")
+    table = Table(
+        "backend", "variants", "modes", "here", title="Contenders: backend:variant:mode", title_justify="left"
+    )
     for name, entry in BACKENDS.items():
         missing = missing_modules(name)
         here = f"not installed: {entry.install}" if missing else "installed"
         table.add_row(name, " ".join(variants(name)), " ".join(entry.modes), here)
     console.print(table)
-    for option, values in (("--mask", MASKS), ("--dtype", DTYPES), ("--matmul-precision", PRECISIONS), ("--pass", PASSES)):
+    for option, values in (
+        ("--mask", MASKS),
+        ("--dtype", DTYPES),
+        ("--matmul-precision", PRECISIONS),
+        ("--pass", PASSES),
+    ):
         console.print(f"{option:<19}{' '.join(values)}", highlight=False)
     return 0
 
@@ -40,5 +47,7 @@ def show_plan(plan: Plan, console: Console) -> int:
             table.add_row(*heading, contender.name, f"{needed:.0f}", f"{seconds:.0f}")
     console.print(table)
     cases_count = len(plan.problems) * len(plan.contenders)
-    console.print(f"{cases_count} cases, about {total_s / 60:.0f} minutes; results would go to {plan.out}", highlight=False)
+    console.print(
+        f"{cases_count} cases, about {total_s / 60:.0f} minutes; results would go to {plan.out}", highlight=False
+    )
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +20,7 @@ from compare import inputs, timeline
 from compare.backends import Adapter, Programs
 from compare.messages import PassMemory, Prepare, Prepared, Resident, Residents, Turn, Turned
 from compare.prediction import output_bytes
-from compare.records import Case, Contender, Cost, Device, Kernel, PassName, Problem, Warning_
+from compare.records import Case, Contender, Cost, Device, Kernel, PassName, Problem, Notice
 from compare.resident import ResidentGrowth
 
 TENSORS: dict[PassName, tuple[str, ...]] = {
@@ -41,6 +42,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
+        """Time the block."""
         start = perf_counter()
         yield
         self.seconds.append(perf_counter() - start)
@@ -62,13 +64,13 @@ class Session:
         """First calls with their costs, numbers for the agreement check, memory, warm-up."""
         case = request.case
         programs = self._programs_of(case)
-        costs = {}
+        costs: dict[str, Cost] = {}
         for name in request.passes:
             costs[name], result = self._first_call(programs, name)
             self._write(result, name, request)
             del result
         memory, saved = self._memory(programs, request.passes, case.problem)
-        warnings: list[Warning_] = []
+        warnings: list[Notice] = []
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
             costs[name] = _with_warmup(costs[name], watch)
@@ -78,7 +80,7 @@ class Session:
         gc.collect()
         gc.freeze()  # what the frameworks and the compiler left behind is never walked again, least of all in a turn
         return Prepared(
-            costs=dict(costs),
+            costs=costs,
             seconds=self._seconds[case.contender],
             memory=memory,
             saved_bytes=saved,
@@ -134,9 +136,7 @@ class Session:
             assigned = programs.buffer_bytes(name)
             seen = timeline.peak_and_rest(trace, name)[0]
             peak = seen if assigned is None else assigned
-            peaks[name] = PassMemory(
-                peak_bytes=peak, source=self.profiler.SOURCE[self.device], buffer_bytes=assigned
-            )
+            peaks[name] = PassMemory(peak_bytes=peak, source=self.profiler.SOURCE[self.device], buffer_bytes=assigned)
         if "backward" not in passes and "step" not in passes:
             return peaks, None
         if trace.allocations:
@@ -147,7 +147,7 @@ class Session:
         gc.collect()
         for name in passes:
             if name != "backward":
-                result = self._run(programs, name, lambda name=name: self.profiler.window(name))
+                result = self._run(programs, name, partial(self.profiler.window, name))
                 del result
         if passes == ("forward",):
             return None
@@ -215,7 +215,7 @@ class Session:
                 if self._cold(request.contender, name):
                     self._run(programs, name)
                 for _ in range(count):
-                    self._run(programs, name, lambda name=name: self.profiler.window(name))
+                    self._run(programs, name, partial(self.profiler.window, name))
         seen = timeline.iterations(found[0])
         device, kernels = {}, {}
         for name, count in request.per_round.items():
@@ -226,7 +226,7 @@ class Session:
         return device, kernels
 
     def resident(self, request: Resident) -> Residents:
-        """Growth of resident memory in the second call of each pass, in a process whose freed blocks go back at once."""
+        """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
         programs = self._programs_of(request.case)
         growth: dict[PassName, int] = {}
         for name in request.passes:
@@ -257,8 +257,8 @@ def _with_warmup(cost: Cost, watch: Stopwatch) -> Cost:
     )
 
 
-def _unsteady(name: PassName, watch: Stopwatch) -> Warning_:
+def _unsteady(name: PassName, watch: Stopwatch) -> Notice:
     text = (
         f"{name}: still getting faster after {len(watch.seconds)} warm-up calls; raise --budget if the interval is wide"
     )
-    return Warning_(code="unsteady-warmup", text=text)
+    return Notice(code="unsteady-warmup", text=text)

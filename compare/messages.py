@@ -21,7 +21,7 @@ from compare.records import (
     Kernel,
     PassName,
     Record,
-    Warning_,
+    Notice,
 )
 
 
@@ -82,7 +82,7 @@ class Prepared(Record, frozen=True, tag=True):
     seconds: dict[PassName, float]
     memory: dict[PassName, PassMemory]
     saved_bytes: int | None
-    warnings: tuple[Warning_, ...]
+    warnings: tuple[Notice, ...]
 
 
 class Turned(Record, frozen=True, tag=True):

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 
 from compare.prediction import score_bytes
-from compare.records import PassName, PassResult, Problem, Warning_
+from compare.records import PassName, PassResult, Problem, Notice
 
 # Names of fused attention in PyTorch's ops and kernels, cuDNN, Triton templates and XLA's custom calls.
 FUSED = re.compile(r"flash|fmha|scaled_dot_product|cudnn\w*(attention|sdpa)|mha_graph|flex_attention", re.IGNORECASE)
 
 
-def check(variant: str, problem: Problem, passes: Mapping[PassName, PassResult]) -> tuple[Warning_, ...]:
+def check(variant: str, problem: Problem, passes: Mapping[PassName, PassResult]) -> tuple[Notice, ...]:
     """Warnings for a row called naive whose compiler ran something else."""
     if not variant.startswith("naive"):
         return ()
@@ -31,5 +31,5 @@ def check(variant: str, problem: Problem, passes: Mapping[PassName, PassResult])
     return tuple(found)
 
 
-def _warning(text: str) -> Warning_:
-    return Warning_(code="not-naive", text=text)
+def _warning(text: str) -> Notice:
+    return Notice(code="not-naive", text=text)

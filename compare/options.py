@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from compare.__version__ import VERSION
 from compare import cases, devices
+from compare.__version__ import VERSION
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.contract import MASKS, parse_mask
 from compare.records import DTYPES, PASSES, PRECISIONS, Contender, Device, PassName, Settings
@@ -65,14 +65,18 @@ def build_parser() -> Parser:
     """All options; the table in README.md is checked against this."""
     parser = Parser(
         prog="compare",
-        description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory and "
-        "numeric agreement of the same attention in both frameworks, side by side.",
+        description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
+        "and numeric agreement of the same attention in both frameworks, side by side.",
         epilog="Options that take several values make a sweep: their product is measured.",
     )
     who = parser.add_argument_group("contenders")
     who.add_argument("--backend", choices=("both", *BACKENDS), default="both", help="frameworks (default: both)")
-    who.add_argument("--variant", nargs="+", default=["naive"], metavar="NAME", help="how it is computed (default: naive)")
-    who.add_argument("--mode", nargs="+", choices=("eager", "compile"), default=[], help="PyTorch's modes (default: both)")
+    who.add_argument(
+        "--variant", nargs="+", default=["naive"], metavar="NAME", help="how it is computed (default: naive)"
+    )
+    who.add_argument(
+        "--mode", nargs="+", choices=("eager", "compile"), default=[], help="PyTorch's modes (default: both)"
+    )
     who.add_argument(
         "--contender",
         action="append",
@@ -84,7 +88,9 @@ def build_parser() -> Parser:
     what.add_argument("--batch-size", nargs="+", type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
     what.add_argument("--seq-len", nargs="+", type=size["seq-len"], metavar="T", help="(default: the seed's sweep)")
     what.add_argument("--kv-len", nargs="+", type=size["seq-len"], metavar="S", help="(default: as --seq-len)")
-    what.add_argument("--d-model", nargs="+", type=size["d-model"], metavar="D", help="heads x head size (default: sweep)")
+    what.add_argument(
+        "--d-model", nargs="+", type=size["d-model"], metavar="D", help="heads x head size (default: sweep)"
+    )
     what.add_argument("--heads", nargs="+", type=size["heads"], default=[1], metavar="N", help="(default: 1)")
     what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
     what.add_argument("--mask", nargs="+", type=mask, default=["causal"], metavar="MASK", help=" ".join(MASKS))
@@ -96,7 +102,9 @@ def build_parser() -> Parser:
         default=["ieee"],
         help="of float32 products, in both frameworks alike; 'default' shows each one's own (default: ieee)",
     )
-    what.add_argument("--seed", type=whole("seed", 2**32, least=0), default=0, metavar="N", help="of the inputs (default: 0)")
+    what.add_argument(
+        "--seed", type=whole("seed", 2**32, least=0), default=0, metavar="N", help="of the inputs (default: 0)"
+    )
     how = parser.add_argument_group("measuring")
     how.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=list(PASSES), help="(default: all)")
     how.add_argument("--device", choices=("cpu", "gpu"), help="(default: a GPU that all frameworks see, else the CPU)")
@@ -110,7 +118,9 @@ def build_parser() -> Parser:
     how.add_argument(
         "--samples", type=whole("samples", MOST["samples"], least=6), metavar="N", help="a fixed number, at least 6"
     )
-    how.add_argument("--budget", type=positive, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)")
+    how.add_argument(
+        "--budget", type=positive, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)"
+    )
     how.add_argument("--quick", action="store_true", help="d_model 64, seq_len 256 and 1024, budget 2 s")
     how.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
     rest = parser.add_argument_group("output")
@@ -167,7 +177,9 @@ def require(names: Sequence[str]) -> None:
         if missing:
             others = [each for each in BACKENDS if each != name and not missing_modules(each)]
             possible = f"; possible here: --backend {' or '.join(others)}" if others else ""
-            raise ValueError(f"{name} is not installed ({', '.join(missing)} missing): {backend(name).install}{possible}")
+            raise ValueError(
+                f"{name} is not installed ({', '.join(missing)} missing): {backend(name).install}{possible}"
+            )
 
 
 def check_out(out: Path | None) -> None:

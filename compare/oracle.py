@@ -1,4 +1,4 @@
-"""Attention and its gradients, defined once, in NumPy: in float64 as the truth, in a case's own precision as the yardstick.
+"""Attention and its gradients, defined once, in NumPy: in float64 as the truth, in a case's own precision to compare.
 
 One slice is one (batch, key head) with its G query heads: q [G, T, H], k [S, H], v [S, V], dO [G, T, V].  Query rows
 are taken a chunk at a time, against only the keys that the mask can show them, so T=16384 fits in little memory.
@@ -83,7 +83,7 @@ def attention_with_gradients(
         p = store(weights)
         out[at] = store(operand(p) @ v_op[keys])
         dp = store(do_op[at] @ v_op[keys].T)
-        ds = store(weights * (dp - (weights * dp).sum(-1, keepdims=True)))
+        ds = store(p * (dp - (p * dp).sum(-1, keepdims=True)))  # from P as it was stored, as autograd does
         dq[at] = store(store(operand(ds) @ k_op[keys]) * kind(scale))
         dv[keys] += np.tensordot(operand(p), do_op[at], axes=((0, 1), (0, 1)))
         dk[keys] += np.tensordot(operand(ds), q_op[at], axes=((0, 1), (0, 1)))

@@ -60,7 +60,9 @@ class Display:
         self._progress.update(self._task, what=f"{problem.label}: {text}", left=self.remaining())
         quiet = text.startswith("round") and self._last.startswith("round")
         if not self._console.is_terminal and not quiet:
-            self._console.print(f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}", markup=False)
+            self._console.print(
+                f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}", markup=False
+            )
         self._last = text
 
     def _number(self, problem: Problem) -> int:

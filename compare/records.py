@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 SCHEMA_VERSION = 1
+MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Precision = Literal["ieee", "tf32", "default"]
@@ -141,7 +142,7 @@ class Cost(Record, frozen=True):
     warmup_calls: int = 0
 
 
-class Warning_(Record, frozen=True):
+class Notice(Record, frozen=True):
     """Something that a reader of the row must know, and what to do about it."""
 
     code: str
@@ -161,7 +162,7 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     stopped: Literal["steady", "budget", "samples"]
     agreement: Agreement | None = None
     alone: bool = False
-    warnings: tuple[Warning_, ...] = ()
+    warnings: tuple[Notice, ...] = ()
 
 
 class Skip(Record, frozen=True, tag_field="kind", tag="skip"):

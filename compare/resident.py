@@ -41,6 +41,7 @@ class ResidentGrowth:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
+        """Measure the block."""
         Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM: proc(5)
         before = _field_bytes("/proc/self/status", "VmRSS") or 0
         yield

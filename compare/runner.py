@@ -1,7 +1,7 @@
 """Drives the workers through the problems and writes every result as it comes.
 
-For each problem: prepare its contenders one after the other, have their numbers judged, then sample them in turns, in an
-order drawn anew each round.  A failure ends its worker and nothing else.
+For each problem: prepare its contenders one after the other, have their numbers judged, then sample them in turns, in
+an order drawn anew each round.  A failure ends its worker and nothing else.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from compare.records import (
     Problem,
     Row,
     Skip,
-    Warning_,
+    Notice,
 )
 from compare.resident import PROBE_FROM_BYTES, available_bytes, can_measure
 from compare.sampling import Again, Sampling
@@ -118,7 +118,9 @@ class Runner:
         ready, rows = self._prepare(problem, folders)
         verdicts, warning = self._judge(problem, {each: folders[each] for each in ready})
         residents = {each: self._resident(problem, each, ready[each]) for each in ready}
-        sampling = Sampling(self._fleet, self.settings, problem, ready, lambda text: self._listener.stage(problem, text))
+        sampling = Sampling(
+            self._fleet, self.settings, problem, ready, lambda text: self._listener.stage(problem, text)
+        )
         for contender, failed in sampling.run(self._prepare_again(problem, folders)).items():
             rows[contender] = self._failure(problem, contender, failed)
         for contender in ready.keys() - rows.keys():
@@ -172,7 +174,7 @@ class Runner:
 
     def _judge(
         self, problem: Problem, folders: dict[Contender, Path]
-    ) -> tuple[dict[Contender, Agreement], tuple[Warning_, ...]]:
+    ) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
         if not folders:
             return {}, ()
         self._listener.stage(problem, "numbers against the float64 oracle")
@@ -181,7 +183,7 @@ class Runner:
             log = self._folder / "judge.log"
             return judging.agreements(problem, self.settings, folders, log, budget_s), ()
         except judging.JudgeFailed as error:
-            return {}, (Warning_(code="not-judged", text=f"the agreement check failed: {error}"),)
+            return {}, (Notice(code="not-judged", text=f"the agreement check failed: {error}"),)
 
     def _resident(self, problem: Problem, contender: Contender, ready: Prepared) -> Residents | None:
         """Where a compiler's buffer assignment stands in for allocation events, what a fresh process really grew by."""
@@ -207,5 +209,5 @@ class Runner:
         )
 
 
-def _judged(row: Measurement, agreement: Agreement | None, warnings: tuple[Warning_, ...]) -> Measurement:
+def _judged(row: Measurement, agreement: Agreement | None, warnings: tuple[Notice, ...]) -> Measurement:
     return replace(row, agreement=agreement, warnings=row.warnings + warnings)

@@ -11,12 +11,21 @@ from typing import Literal
 from compare import naivety, prediction, summary
 from compare.fleet import Fleet, unexpected
 from compare.messages import Failed, Prepared, Residents, Turn, Turned, Unsupported
-from compare.records import Contender, Kernel, Measurement, PassName, PassResult, Problem, Settings, Warning_
+from compare.records import (
+    MIN_ROUNDS,
+    Contender,
+    Kernel,
+    Measurement,
+    PassName,
+    PassResult,
+    Problem,
+    Settings,
+    Notice,
+)
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 TURN_S = {"cpu": 0.04, "gpu": 0.05}  # about this much of each pass in one turn,
 MOST_PER_TURN = 10  # and at most so many iterations of it
-MIN_ROUNDS = summary.MIN_ROUNDS
 
 
 class Sampling:
@@ -130,12 +139,12 @@ class Sampling:
             warnings=warnings,
         )
 
-    def _notes(self, contender: Contender) -> tuple[Warning_, ...]:
+    def _notes(self, contender: Contender) -> tuple[Notice, ...]:
         notes = []
         if refused := self._refused[contender]:
             text = f"{len(refused)} profiled windows were refused and taken again, the last because {refused[-1]}"
-            notes.append(Warning_(code="refused-windows", text=text))
+            notes.append(Notice(code="refused-windows", text=text))
         if contender in self._restarted:
             text = "its worker was replaced between two rounds; rerun if the samples look bimodal"
-            notes.append(Warning_(code="restarted", text=text))
+            notes.append(Notice(code="restarted", text=text))
         return tuple(notes)

@@ -16,7 +16,6 @@ import msgspec
 from compare.records import Contender, Measurement, PassName, PassResult
 
 CONFIDENCE = 0.95
-MIN_ROUNDS = 6
 TARGET_HALF_WIDTH = 0.01
 
 

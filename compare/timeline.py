@@ -112,17 +112,15 @@ def check(found: Sequence[Iteration], expected: int) -> None:
 
 
 def kernels(one: Iteration) -> tuple[Kernel, ...]:
-    """What ran in an iteration, longest first.  Nested ops each show their whole time, so the list may add up to more."""
+    """What ran in an iteration, longest first.  Nested ops each show their whole time: the list may add up to more."""
     total: Counter[str] = Counter()
     for span in one.work:
         total[span.name] += span.end_ns - span.start_ns
-    return tuple(
-        Kernel(name=name, count=one.kernels[name], device_s=ns / 1e9) for name, ns in total.most_common()
-    )
+    return tuple(Kernel(name=name, count=one.kernels[name], device_s=ns / 1e9) for name, ns in total.most_common())
 
 
 def peak_and_rest(trace: Trace, label: str) -> tuple[int, int]:
-    """Highest sum of allocations inside a window above its start, and what is left of it at the window's end (bytes)."""
+    """Highest sum of allocations inside a window above its start, and what is left at the window's end (bytes)."""
     window = next(window for window in trace.windows if window.name == label)
     level = peak = 0
     for event in sorted(trace.allocations):

@@ -53,7 +53,7 @@ class Worker:
             return self._dispatch(request)
         except NotImplementedError as reason:
             return Unsupported(reason=str(reason) or "not implemented")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  every failure of a request becomes its answer, reason included
             return self._failed(stage, error)
 
     def _dispatch(self, request: Request) -> Reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -83,7 +84,7 @@ class Programs:
         out, vjp = saved
         owned = {each.unsafe_buffer_pointer(): each.nbytes for each in jax.tree.leaves(vjp)}
         aliased = {each.unsafe_buffer_pointer() for each in (*self._inputs, out)}
-        return sum(size for pointer, size in owned.items() if pointer not in aliased)
+        return int(sum(size for pointer, size in owned.items() if pointer not in aliased))
 
 
 class Adapter:
@@ -92,48 +93,45 @@ class Adapter:
     def __init__(self, device: Device, threads: int) -> None:
         """``threads`` is enforced by the worker's CPU affinity, which XLA's thread pools follow."""
         self._device = jax.devices(device)[0]
-        jax.config.update("jax_default_device", self._device)
+        jax.config.update("jax_default_device", self._device)  # type: ignore[no-untyped-call]
         self._seconds = {"trace": 0.0, "compile": 0.0}
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         self.block(jnp.zeros(1) + 1)
 
-    def _listen(self, event: str, duration_s: float, **_: Any) -> None:
+    def _listen(self, event: str, duration_secs: float, **_: str | int) -> None:
         if event in TRACE_EVENTS:
-            self._seconds["trace"] += duration_s
+            self._seconds["trace"] += duration_secs
         elif event == COMPILE_EVENT:
-            self._seconds["compile"] += duration_s
+            self._seconds["compile"] += duration_secs
 
     def facts(self) -> DeviceFacts:
         """Name and size of the device, versions, flags."""
-        import jaxlib
-
         stats = self._device.memory_stats() or {}
         flags = {
             "matmul precision": "set per problem: ieee=highest, tf32=tensorfloat32, default=None",
-            "compilation cache": str(jax.config.jax_enable_compilation_cache),
+            "compilation cache": "autotuning choices only",
         }
-        versions = {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+        versions = {"jax": jax.__version__, "jaxlib": version("jaxlib")}
         versions["platform"] = self._device.client.platform_version.splitlines()[-1].strip()
         return DeviceFacts(self._device.device_kind, int(stats.get("bytes_limit", 0)), versions, flags, {})
 
     def put(self, array: NDArray[np.float32], dtype: Dtype) -> Array:
         """The array on the device, in its dtype."""
-        return jax.device_put(jnp.asarray(array, dtype=dtype), self._device)
+        placed: Array = jax.device_put(jnp.asarray(array, dtype=dtype), self._device)
+        return placed
 
     def numpy(self, array: Array) -> NDArray[np.float32]:
         """A device array as float32 on the host."""
         return np.asarray(array.astype(jnp.float32))
 
-    def programs(
-        self, attention: Callable[..., Array], mode: str, inputs: Inputs, precision: Precision
-    ) -> Programs:
+    def programs(self, attention: Callable[..., Array], mode: str, inputs: Inputs, precision: Precision) -> Programs:
         """The passes of a case; the only mode is ``jit``."""
-        jax.config.update("jax_default_matmul_precision", PRECISION[precision])
+        jax.config.update("jax_default_matmul_precision", PRECISION[precision])  # type: ignore[no-untyped-call]
         return Programs(self._device.client, attention, inputs)
 
     def block(self, value: Any) -> Any:
         """Wait until everything in ``value`` is computed; returns it."""
-        return jax.block_until_ready(value)
+        return jax.block_until_ready(value)  # type: ignore[no-untyped-call]
 
     def compile_times(self) -> CompileTimes:
         """Total trace and compile time of this process so far."""
@@ -159,4 +157,4 @@ class Adapter:
 
     def release(self) -> None:
         """Forget compiled programs; XLA's pool keeps the memory until the process ends."""
-        jax.clear_caches()
+        jax.clear_caches()  # type: ignore[no-untyped-call]

@@ -24,7 +24,7 @@ from compare.records import (
     Settings,
     Skip,
     TensorError,
-    Warning_,
+    Notice,
 )
 
 JAX = Contender(backend="jax", variant="naive", mode="jit")
@@ -145,7 +145,7 @@ def nine_problems(jitter: float = 0.02) -> list[Row]:
 def three_rows(where: Problem, jitter: float) -> list[Row]:
     """Three contenders of one problem."""
     time_s = 0.37e-3 * (where.q_len / 256) ** 2
-    noted = Warning_(code="fused", text="the compiler replaced naive attention by a fused kernel: not naive")
+    noted = Notice(code="fused", text="the compiler replaced naive attention by a fused kernel: not naive")
     return [
         measurement(where, JAX, time_s, jitter=jitter),
         measurement(where, EAGER, time_s * 1.7, jitter=jitter),

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from compare import gather, prediction
 from compare.analysis import AXES, growth, growth_word, limits, seed_memory, spreads
-from compare.records import Contender, Failure, Measurement, Row, Run, Warning_
+from compare.records import Contender, Failure, Measurement, Row, Run, Notice
 from compare.report import format as fmt
 from compare.report import markdown, terminal
 from compare.report.markdown_text import code, escape
@@ -157,7 +157,7 @@ def test_hostile_text_has_no_power_over_the_terminal() -> None:
 
 
 def test_warnings_are_gathered_by_text() -> None:
-    noted = Warning_(code="fused", text="not naive")
+    noted = Notice(code="fused", text="not naive")
     rows = [measurement(problem(n), COMPILE, warnings=(noted,)) for n in (256, 512)]
     assert "not naive [fused; 2 rows: torch:naive:compile]" in printed(rows, 80)
     assert part(rows, "Warnings").count("not naive") == 1

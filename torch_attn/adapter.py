@@ -97,9 +97,7 @@ class Adapter:
         result: NDArray[np.float32] = array.detach().to("cpu", torch.float32).numpy()
         return result
 
-    def programs(
-        self, attention: Callable[..., Tensor], mode: str, inputs: Inputs, precision: Precision
-    ) -> Programs:
+    def programs(self, attention: Callable[..., Tensor], mode: str, inputs: Inputs, precision: Precision) -> Programs:
         """The passes of a case; ``compile`` is torch.compile as it comes."""
         torch.set_float32_matmul_precision(PRECISION[precision])
         return Programs(torch.compile(attention) if mode == "compile" else attention, inputs)
@@ -113,7 +111,7 @@ class Adapter:
     def compile_times(self) -> CompileTimes:
         """Total trace (Dynamo) and compile (AOTAutograd, Inductor) time of this process so far."""
         names, values = dynamo_compile_times(repr="csv", aggregate=True)
-        total = dict(zip(names, map(float, values), strict=True))
+        total = dict(zip(names, (float(str(value)) for value in values), strict=True))
         compiled = total.get("OutputGraph.call_user_compiler", 0.0)
         traced = total.get("_compile.compile_inner", 0.0) - compiled
         return CompileTimes(traced, compiled + total.get("backward._backward_impl", 0.0))

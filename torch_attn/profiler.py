@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from compare.timeline import Allocation, Span, Trace
@@ -32,19 +31,20 @@ def window(label: str) -> AbstractContextManager[Any]:
 def trace(memory: bool = False) -> Iterator[list[Trace]]:
     """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events."""
     activities = [ProfilerActivity.CPU]
-    if torch.cuda.is_initialized():
+    gpu = _on_gpu()
+    if gpu:
         activities.append(ProfilerActivity.CUDA)
     found: list[Trace] = []
     with profile(activities=activities, profile_memory=memory) as session:
         yield found
-    found.append(read(session.profiler.kineto_results.events(), gpu=torch.cuda.is_initialized()))
+    found.append(read(session.profiler.kineto_results.events(), gpu=gpu))
 
 
 def read(events: Any, gpu: bool) -> Trace:
     """Sort Kineto's events into windows, work and allocations of the device."""
     windows, work, allocations = [], [], []
     for event in events:
-        name, on_gpu = event.name(), event.device_type() == DeviceType.CUDA
+        name, on_gpu = event.name(), event.device_type().name == "CUDA"
         if name == "[memory]":
             if on_gpu == gpu:
                 allocations.append(Allocation(event.start_ns(), event.nbytes()))
@@ -66,3 +66,8 @@ def is_work(event: Any, name: str, gpu: bool) -> bool:
 def span(event: Any, name: str) -> Span:
     """The event's interval, in nanoseconds."""
     return Span(name, event.start_ns(), event.start_ns() + event.duration_ns())
+
+
+def _on_gpu() -> bool:
+    """Whether this process works on a GPU: the adapter has opened it by then."""
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]

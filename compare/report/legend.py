@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from compare.analysis import measurements
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.records import DeviceReport, Failure, Measurement, Row, Run, Skip
+from compare.records import MIN_ROUNDS, DeviceReport, Failure, Measurement, Row, Run, Skip
 from compare.report import format as fmt
-from compare.summary import MIN_ROUNDS, TARGET_HALF_WIDTH, reference_of, trusted
+from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 
 STOPPED = {
     "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.0%}",

@@ -24,8 +24,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     q = (q * scale).reshape(b, t, kv_heads, group, h).permute(0, 2, 3, 1, 4).reshape(b, kv_heads, group * t, h)
     k, v = k.transpose(1, 2), v.transpose(1, 2)
 
-    positions = {"device": q.device, "dtype": torch.int32}
-    seen = visible(parsed, torch.arange(t, **positions)[:, None], torch.arange(s, **positions)[None, :])
+    seen = visible(parsed, torch.arange(t, device=q.device)[:, None], torch.arange(s, device=q.device)[None, :])
     bias = torch.zeros(t, s, dtype=q.dtype, device=q.device).masked_fill(~seen, float("-inf"))
 
     scores = torch.matmul(q, k.transpose(-1, -2)).reshape(b, kv_heads, group, t, s)
