@@ -37,7 +37,7 @@ BACKENDS: dict[str, Backend] = {
 
 
 class DeviceFacts(NamedTuple):
-    """What an adapter says of its device: name, memory in bytes, versions, flags, and modes that can't run and why."""
+    """What an adapter says: device name and bytes (empty and 0 on a CPU), versions, flags, modes that can't run and why."""
 
     name: str
     total_bytes: int
@@ -81,6 +81,9 @@ class Programs(Protocol):
 
     def saved_bytes(self, saved: Any) -> int | None:
         """Distinct buffers in ``saved`` that alias neither inputs nor output; None where allocation events tell."""
+
+    def fused_attention(self, program: str) -> str | None:
+        """The op of the optimised program that holds all of attention; None where there is none, or kernels tell."""
 
 
 class Adapter(Protocol):

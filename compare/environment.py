@@ -23,7 +23,7 @@ GIVE_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**17)}
 
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
 RELEVANT = re.compile(
-    r"(JAX|XLA|TF|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NVIDIA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
+    r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NVIDIA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
     r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES"
 )
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
@@ -66,7 +66,7 @@ def relevant(environment: Mapping[str, str]) -> dict[str, str]:
 def host() -> dict[str, str]:
     """The machine: processor, cores, system, Python, C library."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
@@ -74,7 +74,8 @@ def host() -> dict[str, str]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -8,7 +8,7 @@ from statistics import median
 import msgspec
 
 from compare.analysis import by_contender, measurements
-from compare.records import Agreement, Contender, Failure, Measurement, Problem, Row, Skip, TensorError, Notice
+from compare.records import Agreement, Contender, Failure, Measurement, Notice, Problem, Row, Skip, TensorError
 
 
 class WorstError(msgspec.Struct, frozen=True):

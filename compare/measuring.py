@@ -20,7 +20,7 @@ from compare import inputs, timeline
 from compare.backends import Adapter, Programs
 from compare.messages import PassMemory, Prepare, Prepared, Resident, Residents, Turn, Turned
 from compare.prediction import output_bytes
-from compare.records import Case, Contender, Cost, Device, Kernel, PassName, Problem, Notice
+from compare.records import Case, Contender, Cost, Device, Kernel, Notice, PassName, Problem
 from compare.resident import ResidentGrowth
 
 TENSORS: dict[PassName, tuple[str, ...]] = {
@@ -84,6 +84,7 @@ class Session:
             seconds=self._seconds[case.contender],
             memory=memory,
             saved_bytes=saved,
+            fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
             warnings=tuple(warnings),
         )
 

@@ -19,9 +19,9 @@ from compare.records import (
     DeviceReport,
     FailureStatus,
     Kernel,
+    Notice,
     PassName,
     Record,
-    Notice,
 )
 
 
@@ -82,6 +82,7 @@ class Prepared(Record, frozen=True, tag=True):
     seconds: dict[PassName, float]
     memory: dict[PassName, PassMemory]
     saved_bytes: int | None
+    fused: dict[PassName, str]
     warnings: tuple[Notice, ...]
 
 

@@ -6,21 +6,27 @@ import re
 from collections.abc import Mapping
 
 from compare.prediction import score_bytes
-from compare.records import PassName, PassResult, Problem, Notice
+from compare.records import Notice, PassName, PassResult, Problem
 
 # Names of fused attention in PyTorch's ops and kernels, cuDNN, Triton templates and XLA's custom calls.
 FUSED = re.compile(r"flash|fmha|scaled_dot_product|cudnn\w*(attention|sdpa)|mha_graph|flex_attention", re.IGNORECASE)
 
 
-def check(variant: str, problem: Problem, passes: Mapping[PassName, PassResult]) -> tuple[Notice, ...]:
-    """Warnings for a row called naive whose compiler ran something else."""
+def check(
+    variant: str, problem: Problem, passes: Mapping[PassName, PassResult], fused: Mapping[PassName, str]
+) -> tuple[Notice, ...]:
+    """Warnings for a row called naive whose compiler ran something else; ``fused`` is what the optimised program shows."""
     if not variant.startswith("naive"):
         return ()
     found = []
     for name, result in passes.items():
-        fused = sorted({kernel.name for kernel in result.kernels if FUSED.search(kernel.name)})
-        if fused:
-            found.append(_warning(f"{name}: the compiler put fused attention in its place ({fused[0][:60]})"))
+        named = sorted({kernel.name for kernel in result.kernels if FUSED.search(kernel.name)})
+        if named:
+            found.append(_warning(f"{name}: the compiler put fused attention in its place ({named[0][:60]})"))
+        elif name in fused:
+            found.append(
+                _warning(f"{name}: the compiler fused both products and the softmax into one op ({fused[name]})")
+            )
         elif result.peak_bytes < score_bytes(problem):
             found.append(
                 _warning(

@@ -29,6 +29,11 @@ def available_bytes() -> int | None:
     return min(free or int(limit), int(limit) - used) if limit.isdecimal() else free
 
 
+def total_bytes() -> int:
+    """Memory of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def can_measure() -> bool:
     """Whether this system lets a process reset its own high-water mark."""
     return os.access("/proc/self/clear_refs", os.W_OK)

@@ -24,10 +24,10 @@ from compare.records import (
     DeviceReport,
     Failure,
     Measurement,
+    Notice,
     Problem,
     Row,
     Skip,
-    Notice,
 )
 from compare.resident import PROBE_FROM_BYTES, available_bytes, can_measure
 from compare.sampling import Again, Sampling

@@ -16,11 +16,11 @@ from compare.records import (
     Contender,
     Kernel,
     Measurement,
+    Notice,
     PassName,
     PassResult,
     Problem,
     Settings,
-    Notice,
 )
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
@@ -125,7 +125,11 @@ class Sampling:
     def measurement(self, contender: Contender, residents: Residents | None, alone: bool) -> Measurement:
         """The row of a contender that was sampled to the end."""
         ready, passes = self._ready[contender], self._results(contender, residents)
-        warnings = ready.warnings + naivety.check(contender.variant, self._problem, passes) + self._notes(contender)
+        warnings = (
+            ready.warnings
+            + naivety.check(contender.variant, self._problem, passes, ready.fused)
+            + self._notes(contender)
+        )
         return Measurement(
             problem=self._problem,
             contender=contender,

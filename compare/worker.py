@@ -7,6 +7,7 @@ import socket
 import sys
 from time import perf_counter
 
+from compare import environment
 from compare.backends import Adapter
 from compare.messages import (
     Channel,
@@ -23,6 +24,7 @@ from compare.messages import (
     Unsupported,
 )
 from compare.records import DeviceReport, FailureStatus
+from compare.resident import total_bytes
 
 
 def pin(threads: int) -> None:
@@ -84,8 +86,8 @@ class Worker:
         report = DeviceReport(
             backend=request.backend,
             device=request.device,
-            device_name=facts.name,
-            total_bytes=facts.total_bytes,
+            device_name=facts.name or environment.processor(),
+            total_bytes=facts.total_bytes or total_bytes(),
             versions=facts.versions,
             flags=facts.flags,
             import_s=imported - begin,

@@ -86,6 +86,20 @@ class Programs:
         aliased = {each.unsafe_buffer_pointer() for each in (*self._inputs, out)}
         return int(sum(size for pointer, size in owned.items() if pointer not in aliased))
 
+    def fused_attention(self, program: str) -> str | None:
+        """The computation of the optimised program that holds both products and the exponential, or cuDNN's call."""
+        executable = self._executables.get(program)
+        if executable is None:
+            return None
+        text = executable.hlo_modules()[0].to_string()
+        if "__cudnn$fmha" in text:
+            return "cuDNN fused attention"
+        for computation in re.split(r"\n(?=%|ENTRY)", text):
+            if not computation.startswith("ENTRY") and len(re.findall(r" dot\(", computation)) > 1:
+                if re.search(r" exponential\(", computation):
+                    return computation.split(" ")[0]
+        return None
+
 
 class Adapter:
     """JAX on one device."""
@@ -112,6 +126,8 @@ class Adapter:
             "compilation cache": "autotuning choices only",
         }
         versions = {"jax": jax.__version__, "jaxlib": version("jaxlib")}
+        if self._device.platform == "cpu":
+            return DeviceFacts("", 0, versions, flags, {})
         versions["platform"] = self._device.client.platform_version.splitlines()[-1].strip()
         return DeviceFacts(self._device.device_kind, int(stats.get("bytes_limit", 0)), versions, flags, {})
 

@@ -54,6 +54,10 @@ class Programs:
         """None: Kineto's allocation events tell, on every device."""
         return None
 
+    def fused_attention(self, program: str) -> str | None:
+        """None: the names of the kernels tell."""
+        return None
+
 
 class Adapter:
     """PyTorch on one device."""
@@ -84,7 +88,7 @@ class Adapter:
             "threads": str(torch.get_num_threads()),
         }
         if self._device.type == "cpu":
-            return DeviceFacts("cpu", 0, versions, flags, missing_modes())
+            return DeviceFacts("", 0, versions, flags, missing_modes())
         properties = torch.cuda.get_device_properties(self._device)
         return DeviceFacts(properties.name, properties.total_memory, versions, flags, {})
 
