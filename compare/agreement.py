@@ -182,7 +182,7 @@ class Comparison:
 
 
 def accumulation_error(problem: Problem) -> float:
-    """Expected error of a float32 sum over the keys, in any order: sqrt(S) u (Higham & Mary 2019, 10.1137/18M1226312)."""
+    """Expected error of a float32 sum over the keys, any order: sqrt(S) u (Higham & Mary 2019, 10.1137/18M1226312)."""
     return UNIT_ROUNDOFF["float32"] * float(np.sqrt(max(problem.kv_len, problem.q_len, 1)))
 
 

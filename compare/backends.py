@@ -37,7 +37,7 @@ BACKENDS: dict[str, Backend] = {
 
 
 class DeviceFacts(NamedTuple):
-    """What an adapter says: device name and bytes (empty and 0 on a CPU), versions, flags, modes that can't run and why."""
+    """What an adapter says: device name and bytes (empty, 0 on a CPU), versions, flags, modes that cannot run."""
 
     name: str
     total_bytes: int

@@ -12,10 +12,13 @@ from compare.records import Notice, PassName, PassResult, Problem
 FUSED = re.compile(r"flash|fmha|scaled_dot_product|cudnn\w*(attention|sdpa)|mha_graph|flex_attention", re.IGNORECASE)
 
 
+NOT_NAIVE = "not-naive"
+
+
 def check(
     variant: str, problem: Problem, passes: Mapping[PassName, PassResult], fused: Mapping[PassName, str]
 ) -> tuple[Notice, ...]:
-    """Warnings for a row called naive whose compiler ran something else; ``fused`` is what the optimised program shows."""
+    """Warnings for a row called naive that ran as something else; ``fused`` is what the optimised program shows."""
     if not variant.startswith("naive"):
         return ()
     found = []
@@ -38,4 +41,4 @@ def check(
 
 
 def _warning(text: str) -> Notice:
-    return Notice(code="not-naive", text=text)
+    return Notice(code=NOT_NAIVE, text=text)

@@ -125,11 +125,7 @@ class Sampling:
     def measurement(self, contender: Contender, residents: Residents | None, alone: bool) -> Measurement:
         """The row of a contender that was sampled to the end."""
         ready, passes = self._ready[contender], self._results(contender, residents)
-        warnings = (
-            ready.warnings
-            + naivety.check(contender.variant, self._problem, passes, ready.fused)
-            + self._notes(contender)
-        )
+        naive = naivety.check(contender.variant, self._problem, passes, ready.fused)
         return Measurement(
             problem=self._problem,
             contender=contender,
@@ -140,7 +136,7 @@ class Sampling:
             costs=ready.costs,
             stopped=self.stopped,
             alone=alone,
-            warnings=warnings,
+            warnings=ready.warnings + naive + self._notes(contender),
         )
 
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:

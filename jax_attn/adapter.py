@@ -95,9 +95,9 @@ class Programs:
         if "__cudnn$fmha" in text:
             return "cuDNN fused attention"
         for computation in re.split(r"\n(?=%|ENTRY)", text):
-            if not computation.startswith("ENTRY") and len(re.findall(r" dot\(", computation)) > 1:
-                if re.search(r" exponential\(", computation):
-                    return computation.split(" ")[0]
+            products, exponential = len(re.findall(r" dot\(", computation)), " exponential(" in computation
+            if products > 1 and exponential and not computation.startswith("ENTRY"):
+                return computation.split(" ")[0]
         return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from compare.analysis import by_contender, by_problem, passes_of, seed_memory
 from compare.gather import outcome_of
+from compare.naivety import NOT_NAIVE
 from compare.records import Contender, Measurement, PassName, Problem, Row, Skip
 from compare.report import format as fmt
 from compare.report import legend
@@ -120,7 +121,9 @@ def status(row: Row) -> str:
 
 
 def warned(row: Measurement) -> str:
-    """How many warnings the row has."""
+    """That it did not run naively, or how many warnings the row has."""
+    if any(notice.code == NOT_NAIVE for notice in row.warnings):
+        return ", not naive (see warnings)"
     return f", {fmt.plural(len(row.warnings), 'warning')}" if row.warnings else ""
 
 

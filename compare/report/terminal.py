@@ -15,6 +15,7 @@ from rich.text import Text
 
 from compare import gather
 from compare.analysis import by_problem, passes_of
+from compare.naivety import NOT_NAIVE
 from compare.records import PASSES, Measurement, PassName, Row, Run
 from compare.report import format as fmt
 from compare.report import legend
@@ -96,7 +97,9 @@ def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
     if not isinstance(row, Measurement):
         return []
     count = len(row.warnings)
-    return [("ref", row is reference), ("alone", row.alone), (fmt.plural(count, "warning"), count > 0)]
+    fused = any(notice.code == NOT_NAIVE for notice in row.warnings)
+    marks = [("ref", row is reference), ("alone", row.alone), ("not naive", fused)]
+    return [*marks, (fmt.plural(count, "warning"), count > 0 and not fused)]
 
 
 def pass_cells(row: Measurement, reference: Measurement | None, name: PassName, wide: bool) -> list[Text | str]:
