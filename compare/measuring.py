@@ -63,7 +63,7 @@ class Session:
     def prepare(self, request: Prepare) -> Prepared:
         """First calls with their costs, numbers for the agreement check, memory, warm-up."""
         case = request.case
-        programs = self._programs_of(case)
+        programs = self.programs_of(case)
         costs: dict[str, Cost] = {}
         for name in request.passes:
             costs[name], result = self._first_call(programs, name)
@@ -88,7 +88,8 @@ class Session:
             warnings=tuple(warnings),
         )
 
-    def _programs_of(self, case: Case) -> Programs:
+    def programs_of(self, case: Case) -> Programs:
+        """The passes of a case on the problem's inputs, which all its contenders share."""
         problem = case.problem
         if problem != self._problem:
             self.finish()
@@ -103,7 +104,7 @@ class Session:
         self._programs[case.contender], self._seconds[case.contender] = programs, {}
         return programs
 
-    def _run(self, programs: Programs, name: PassName, around: Around = nullcontext) -> Any:
+    def run(self, programs: Programs, name: PassName, around: Around = nullcontext) -> Any:
         """One iteration of a pass, synchronised; ``around`` holds the pass itself and nothing else."""
         block = self.adapter.block
         if name == "backward":  # a compiled backward uses its residuals up, so the forward half runs anew, outside
@@ -115,7 +116,7 @@ class Session:
 
     def _first_call(self, programs: Programs, name: PassName) -> tuple[Cost, Any]:
         before, start = self.adapter.compile_times(), perf_counter()
-        result = self._run(programs, name)
+        result = self.run(programs, name)
         elapsed, after = perf_counter() - start, self.adapter.compile_times()
         trace_s, compile_s = after.trace_s - before.trace_s, after.compile_s - before.compile_s
         return Cost(trace_s=trace_s, compile_s=compile_s, first_call_s=elapsed - trace_s - compile_s), result
@@ -148,7 +149,7 @@ class Session:
         gc.collect()
         for name in passes:
             if name != "backward":
-                result = self._run(programs, name, partial(self.profiler.window, name))
+                result = self.run(programs, name, partial(self.profiler.window, name))
                 del result
         if passes == ("forward",):
             return None
@@ -166,7 +167,7 @@ class Session:
         """Call until no call is faster than those before it, twice in a row, or until the budget is gone."""
         watch, calm = Stopwatch(), 0
         while calm < 2:
-            self._run(programs, name, watch)
+            self.run(programs, name, watch)
             *before, last = watch.seconds
             calm = calm + 1 if before and last > min(before) * (1 - STEADY_GAIN) else 0
             if sum(watch.seconds) > budget_s and len(watch.seconds) >= 2:
@@ -201,10 +202,10 @@ class Session:
         seconds = {}
         for name, count in request.per_round.items():
             if self._cold(request.contender, name):
-                self._run(programs, name)
+                self.run(programs, name)
             watch = Stopwatch()
             for _ in range(count):
-                self._run(programs, name, watch)
+                self.run(programs, name, watch)
             seconds[name] = tuple(watch.seconds)
         return seconds
 
@@ -214,9 +215,9 @@ class Session:
         with self.profiler.trace() as found:
             for name, count in request.per_round.items():
                 if self._cold(request.contender, name):
-                    self._run(programs, name)
+                    self.run(programs, name)
                 for _ in range(count):
-                    self._run(programs, name, partial(self.profiler.window, name))
+                    self.run(programs, name, partial(self.profiler.window, name))
         seen = timeline.iterations(found[0])
         device, kernels = {}, {}
         for name, count in request.per_round.items():
@@ -228,13 +229,13 @@ class Session:
 
     def resident(self, request: Resident) -> Residents:
         """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
-        programs = self._programs_of(request.case)
+        programs = self.programs_of(request.case)
         growth: dict[PassName, int] = {}
         for name in request.passes:
-            self._run(programs, name)
+            self.run(programs, name)
             gc.collect()
             meter = ResidentGrowth()
-            result = self._run(programs, name, meter)
+            result = self.run(programs, name, meter)
             growth[name] = meter.peak_bytes
             del result
         return Residents(peak_bytes=growth)

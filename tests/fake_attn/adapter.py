@@ -1,0 +1,107 @@
+"""NumPy behind the Adapter protocol of `compare.backends`: the smallest whole backend, and the template for a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.backends import CompileTimes, Counters, DeviceFacts
+from compare.records import Device, Dtype, Precision
+from tests.fake_attn.device import DEVICE, Array, Node, OutOfMemory
+
+WORKERS = "FAKE_WORKERS"  # names a folder in which each worker leaves a file with its process id as the name
+TOTAL_BYTES = 16 * 10**9
+
+Inputs = tuple[Array, Array, Array, Array]
+
+
+class Programs:
+    """The passes of one case."""
+
+    def __init__(self, attention: Callable[..., Node], inputs: Inputs) -> None:
+        self._attention, self._inputs = attention, inputs
+
+    def forward(self) -> Array:
+        """Inference: the output alone, nothing saved."""
+        node = self.save()
+        DEVICE.free(node.saved_bytes)
+        return node.out
+
+    def save(self) -> Node:
+        """The output with what its gradients need."""
+        return self._attention(*self._inputs[:3])
+
+    def backward(self, saved: Node) -> tuple[Array, Array, Array]:
+        """(dQ, dK, dV); what was saved is given back."""
+        gradients = saved.gradients(self._inputs[3])
+        DEVICE.free(saved.saved_bytes)
+        return gradients
+
+    def step(self) -> tuple[Array, Array, Array, Array]:
+        """(out, dQ, dK, dV)."""
+        node = self.save()
+        return node.out, *self.backward(node)
+
+    def buffer_bytes(self, program: str) -> int | None:
+        """None: the fake's allocation events tell."""
+        return None
+
+    def saved_bytes(self, saved: Any) -> int | None:
+        """None: the fake's allocation events tell."""
+        return None
+
+
+class Adapter:
+    """NumPy on its one device."""
+
+    def __init__(self, device: Device, threads: int) -> None:
+        """A real backend opens the device here and runs something on it."""
+        self._device = device
+        if folder := os.environ.get(WORKERS):
+            (Path(folder) / str(os.getpid())).touch()
+
+    def facts(self) -> DeviceFacts:
+        """Name and size of the device, versions, flags."""
+        total_bytes = TOTAL_BYTES if self._device == "gpu" else 0
+        return DeviceFacts(f"fake {self._device}", total_bytes, {"numpy": np.__version__}, {"clock": "planned"}, {})
+
+    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Array:
+        """The array on the device, in its dtype."""
+        if dtype == "bfloat16":
+            raise NotImplementedError("needs float32 or float16, got bfloat16")
+        return array.astype(dtype)
+
+    def numpy(self, array: Array) -> NDArray[np.float32]:
+        """A device array as float32 on the host."""
+        return array.astype(np.float32)
+
+    def programs(self, attention: Callable[..., Node], mode: str, inputs: Inputs, precision: Precision) -> Programs:
+        """The passes of a case; the only mode is ``eager``."""
+        return Programs(attention, inputs)
+
+    def block(self, value: Any) -> Any:
+        """Wait until everything in ``value`` is computed; NumPy never makes one wait."""
+        return value
+
+    def compile_times(self) -> CompileTimes:
+        """Nothing is traced or compiled."""
+        return CompileTimes(0.0, 0.0)
+
+    def counters(self) -> Counters | None:
+        """The fake keeps none."""
+        return None
+
+    def reset_peak(self) -> None:
+        """Nothing: the fake keeps no highest-so-far."""
+
+    def refused_bytes(self, error: BaseException) -> int | None:
+        """Bytes that an out-of-memory error refused; None if it is no such error."""
+        return error.refused_bytes if isinstance(error, OutOfMemory) else None
+
+    def release(self) -> None:
+        """Nothing is held."""

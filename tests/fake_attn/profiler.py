@@ -1,0 +1,31 @@
+"""The fake's log -> the common trace: windows, work and allocations in one clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from compare.timeline import Trace
+from tests.fake_attn.device import DEVICE
+
+SOURCE = {"cpu": "the plan of the fake", "gpu": "the plan of the fake"}
+
+
+@contextmanager
+def window(label: str) -> Iterator[None]:
+    """Mark one iteration; the caller synchronises inside."""
+    start_ns = DEVICE.begin_window()
+    yield
+    DEVICE.end_window(label, start_ns)
+
+
+@contextmanager
+def trace(memory: bool = False) -> Iterator[list[Trace]]:
+    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events."""
+    found: list[Trace] = []
+    DEVICE.begin_trace()
+    try:
+        yield found
+    finally:
+        seen = DEVICE.end_trace()
+    found.append(seen if memory else Trace(seen.windows, seen.work, []))

@@ -1,0 +1,13 @@
+"""Killed in its first call, as the kernel's out-of-memory killer does it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.fake_attn.device import Array, Node
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError

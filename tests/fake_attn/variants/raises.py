@@ -1,0 +1,9 @@
+"""Raises an error of its own."""
+
+from __future__ import annotations
+
+from tests.fake_attn.device import Array, Node
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:
+    raise RuntimeError("the fake broke on purpose")

@@ -1,0 +1,87 @@
+"""The program with the fake backend in place of the real ones: ``python -m tests.run_fake`` and helpers for the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from compare.backends import BACKENDS, Backend
+from compare.cli import main
+from compare.records import Failure, Measurement, Row, Run
+from compare.results import RESULTS, read
+
+FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
+FAKES = {"fake": FAKE, "fake2": FAKE}
+MARK = "FAKE_MARK"  # in the environment of everything that one test starts
+SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "cpu", "--timeout", "60")
+
+
+def register(patch: Any) -> None:
+    """Put the fakes in the place of the real backends, as long as the monkeypatch lasts."""
+    for name in list(BACKENDS):
+        patch.delitem(BACKENDS, name)
+    for name, entry in FAKES.items():
+        patch.setitem(BACKENDS, name, entry)
+
+
+def arguments(out: Path, *contenders: str, seq_lens: tuple[int, ...] = (16,)) -> list[str]:
+    """The command line of a small run."""
+    named = [word for contender in contenders for word in ("--contender", contender)]
+    return [*named, "--out", str(out), "--seq-len", *map(str, seq_lens), *SMALL]
+
+
+def rows_of(out: Path) -> list[Row]:
+    """The rows of a run."""
+    return read(out / RESULTS)[1]
+
+
+def run_of(out: Path) -> Run:
+    """The run record of a run."""
+    return read(out / RESULTS)[0]
+
+
+def row(out: Path, contender: str, seq_len: int | None = None) -> Any:
+    """The one row of a contender."""
+    [found] = [
+        each
+        for each in rows_of(out)
+        if each.contender.name == contender and (seq_len is None or each.problem.q_len == seq_len)
+    ]
+    return found
+
+
+def outcome(row: Row) -> str:
+    """A row in one word."""
+    if isinstance(row, Measurement):
+        return "ok" if row.agreement and row.agreement.agrees else "wrong"
+    return row.status if isinstance(row, Failure) else "skip"
+
+
+def outcomes(out: Path) -> dict[tuple[str, int], str]:
+    """``(contender, seq_len)`` -> outcome, of a whole run."""
+    return {(each.contender.name, each.problem.q_len): outcome(each) for each in rows_of(out)}
+
+
+def marked(mark: str) -> set[int]:
+    """Living processes, other than this one, that started with the mark in their environment."""
+    return {pid for pid, variables in environments() if f"{MARK}={mark}".encode() in variables} - {os.getpid()}
+
+
+def environments() -> Iterator[tuple[int, list[bytes]]]:
+    """Process ids with their environments; a zombie has none."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            yield int(folder.name), (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without one
+    BACKENDS.clear()
+    BACKENDS.update(FAKES)
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Profiler events -> busy time and memory, on traces made by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compare.records import Kernel
+from compare.timeline import (
+    Allocation,
+    Iteration,
+    RefusedWindow,
+    Span,
+    Trace,
+    check,
+    iterations,
+    kernels,
+    peak_and_rest,
+    union_ns,
+)
+
+PROPERTY = settings(max_examples=200, deadline=None)
+intervals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda x: (x[0], x[0] + x[1])), max_size=12)
+
+
+def busy_ns(windows: list[Span], work: list[Span]) -> list[int]:
+    return [round(each.device_s * 1e9) for each in iterations(Trace(windows, work, []))]
+
+
+@PROPERTY
+@given(intervals)
+def test_union_is_the_number_of_covered_moments(spans: list[tuple[int, int]]) -> None:
+    assert union_ns(spans) == len({moment for start, end in spans for moment in range(start, end)})
+
+
+@PROPERTY
+@given(intervals, st.randoms(use_true_random=False))
+def test_union_does_not_depend_on_order_or_repetition(spans: list[tuple[int, int]], chance: object) -> None:
+    shuffled = spans * 2
+    chance.shuffle(shuffled)
+    assert union_ns(shuffled) == union_ns(spans)
+
+
+def test_overlapping_and_nested_work_counts_once_and_gaps_not_at_all() -> None:
+    work = [Span("outer", 10, 40), Span("inner", 15, 20), Span("overlap", 35, 50), Span("later", 70, 75)]
+    assert busy_ns([Span("forward", 0, 100)], work) == [45]
+
+
+def test_work_belongs_to_the_window_of_its_midpoint() -> None:
+    windows = [Span("first", 0, 100), Span("second", 100, 200)]
+    work = [Span("mostly first", 80, 110), Span("mostly second", 95, 115)]
+    first, second = iterations(Trace(windows, work, []))
+    assert [span.name for span in first.work] == ["mostly first"]
+    assert [span.name for span in second.work] == ["mostly second"]
+
+
+def test_work_outside_all_windows_is_not_counted() -> None:
+    windows = [Span("a", 100, 200), Span("b", 300, 400)]
+    work = [Span("before", 0, 90), Span("a", 110, 120), Span("between", 210, 290), Span("b", 310, 330), Span("z", 500, 600)]
+    assert busy_ns(windows, work) == [10, 20]
+
+
+def test_windows_come_back_in_the_order_of_time_with_their_lengths() -> None:
+    found = iterations(Trace([Span("late", 50, 90), Span("early", 0, 20)], [Span("k", 5, 6)], []))
+    assert [(each.label, each.window_s) for each in found] == [("early", 2e-8), ("late", 4e-8)]
+    assert [len(each.work) for each in found] == [1, 0]
+
+
+def good(label: str = "forward", *names: str) -> Iteration:
+    spans = tuple(Span(name, at * 10, at * 10 + 5) for at, name in enumerate(names or ("gemm", "softmax", "gemm")))
+    return Iteration(label, len(spans) * 5e-9, 1e-6, spans)
+
+
+def test_check_lets_equal_iterations_through() -> None:
+    other_order = good("forward", "softmax", "gemm", "gemm")
+    check([good(), other_order, good()], 3)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "words"),
+    [
+        ([good()], 2, "expected 2 windows in the trace, got 1"),
+        ([good(), good()], 1, "expected 1 windows in the trace, got 2"),
+        ([], 1, "got 0"),
+        ([Iteration("step", 0.0, 1e-6, ())], 1, "step: the profiler saw no device work"),
+        ([Iteration("step", 0.0, 1e-6, (Span("mark", 5, 5),))], 1, "step: the profiler saw no device work"),
+        ([Iteration("step", 2e-6, 1e-6, good().work)], 1, "0.000002 s of device time in a window of 0.000001 s"),
+        ([good(), good("last", "gemm", "softmax")], 2, "last: another set of kernels .* missing {'gemm': 1}, extra none"),
+        ([good(), good("last", "gemm", "gemm", "softmax", "copy")], 2, "missing none, extra {'copy': 1}"),
+    ],
+)
+def test_check_refuses_what_cannot_all_be_true(found: list[Iteration], expected: int, words: str) -> None:
+    with pytest.raises(RefusedWindow, match=words):
+        check(found, expected)
+
+
+def test_kernels_add_up_by_name_longest_first() -> None:
+    work = (Span("softmax", 0, 30), Span("gemm", 30, 50), Span("gemm", 60, 80), Span("copy", 80, 81))
+    assert kernels(Iteration("forward", 7.1e-8, 1e-7, work)) == (
+        Kernel(name="gemm", count=2, device_s=4e-8),
+        Kernel(name="softmax", count=1, device_s=3e-8),
+        Kernel(name="copy", count=1, device_s=1e-9),
+    )
+
+
+def memory(*changes: tuple[int, int], label: str = "save") -> tuple[int, int]:
+    windows = [Span("forward", 0, 99), Span("save", 100, 199), Span("backward", 200, 299)]
+    return peak_and_rest(Trace(windows, [], [Allocation(*change) for change in changes]), label)
+
+
+def test_peak_is_the_highest_level_and_rest_what_stays() -> None:
+    assert memory((110, 1000), (120, 500), (130, -500), (140, 200)) == (1500, 1200)
+
+
+def test_only_the_named_window_counts() -> None:
+    assert memory((50, 9000), (110, 100), (210, 7000)) == (100, 100)
+    assert memory((50, 9000), (60, -1000), label="forward") == (9000, 8000)
+    assert memory((50, 9000), label="backward") == (0, 0)
+
+
+def test_freeing_a_block_from_before_the_window_makes_room_below_its_start() -> None:
+    assert memory((50, 800), (110, -800), (120, 500), (130, 100)) == (0, -200)
+    assert memory((50, 800), (110, 300), (120, -800), (130, 900)) == (400, 400)
+
+
+def test_events_may_come_in_any_order() -> None:
+    assert memory((130, -500), (110, 1000), (140, 200), (120, 500)) == (1500, 1200)
