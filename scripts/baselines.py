@@ -2,7 +2,7 @@
 
     python scripts/baselines.py [--device gpu] [--batch B --seq-len T --heads N --head-dim H] [--dtype bfloat16]
 
-For JAX: jax.nn.dot_product_attention (xla), Flax and Equinox where they are installed.  For PyTorch, eager and compiled:
+For JAX: jax.nn.dot_product_attention (xla), Flax and Equinox where installed.  For PyTorch, eager and compiled:
 transformers' eager_attention_forward where it is installed, and the plainest form (scores scaled, masked_fill).  Each
 framework has a process of its own; its contenders take turns in rounds.  The floor is the least traffic of an unfused
 attention, 4 passes over the score matrix forward and 7 backward, at the copy bandwidth measured in the same process.
@@ -158,9 +158,8 @@ class Bench:
         """The table."""
         rate = self.copy_bytes_per_s()
         title = f"{self.backend}, {self.problem.label}; copy {rate / 1e12:.2f} TB/s; median of {ROUNDS} rounds"
-        table = Table(
-            "naive attention of", "forward ms", "of floor", "backward ms", "of floor", "saved MB", title=title
-        )
+        table = Table("naive attention of", "forward ms", "of floor", "backward ms", "of floor", "saved MB")
+        table.title = title
         for name, saved in self.saved.items():
             cells = []
             for label, passes in FLOOR_PASSES.items():

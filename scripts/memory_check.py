@@ -2,10 +2,10 @@
 
     python scripts/memory_check.py [--device gpu] [--seq-len T]
 
-On a CPU: the profiler's peak of each pass beside the growth of resident memory, in a fresh process that maps every block
-anew and gives it back when freed.  On a GPU: the profiler's peak and saved bytes beside the allocator's own counters.
-JAX's highest-so-far cannot be reset, so each of its passes gets a fresh process in which XLA does not autotune
-(autotuning allocates from the same pool).  Each line of the output is one pass of one contender in a process of its own.
+On a CPU: the profiler's peak of each pass beside the growth of resident memory, in a fresh process that maps every
+block anew and gives it back when freed.  On a GPU: the profiler's peak and saved bytes beside the allocator's own
+counters.  JAX's highest-so-far cannot be reset, so each of its passes gets a fresh process in which XLA does not
+autotune (autotuning allocates from the same pool).  Each line is one pass of one contender in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 from rich.console import Console
@@ -125,8 +126,10 @@ def main() -> None:
     second = "resident growth" if options.device == "cpu" else "allocator counters"
     title = f"B=4 T={options.seq_len} N=1 H=64 causal float32 on a {options.device}"
     table = Table("contender", "pass", "profiler MB", f"{second} MB", "profiler / second", title=title)
-    for (backend, mode), name in product(CONTENDERS, PASSES):
-        found = ask(backend, mode, name, options)
+    jobs = list(product(CONTENDERS, PASSES))
+    with ThreadPoolExecutor(len(jobs) if options.device == "gpu" else 1) as pool:  # nothing is timed
+        answers = list(pool.map(lambda job: ask(*job[0], job[1], options), jobs))
+    for ((backend, mode), name), found in zip(jobs, answers, strict=True):
         add(table, f"{backend}:naive:{mode}", f"{name} peak", found["profiler"], found["second"])
         if found["saved_second"] is not None:
             add(table, f"{backend}:naive:{mode}", "saved", found["saved"], found["saved_second"])

@@ -1,4 +1,4 @@
-"""The program with the fake backend in place of the real ones: ``python -m tests.run_fake`` and helpers for the tests."""
+"""The program on the fake backend alone, ``python -m tests.run_fake``, and helpers for the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy behind the Adapter protocol of `compare.backends`: the smallest whole backend, and the template for a new one."""
+"""NumPy behind the Adapter protocol of `compare.backends`: the smallest whole backend, template for a new one."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ class Programs:
 
     def saved_bytes(self, saved: Any) -> int | None:
         """None: the fake's allocation events tell."""
+        return None
+
+    def fused_attention(self, program: str) -> str | None:
+        """None: the names of the kernels tell."""
         return None
 
 
