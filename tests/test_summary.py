@@ -32,7 +32,9 @@ PROBLEM = problem(64)
 
 
 def samples(*device_s: float, per_round: int = 1) -> PassResult:
-    return replace(pass_result(1.0, 0), device_s=device_s, wall_s=tuple(2 * each for each in device_s), per_round=per_round)
+    return replace(
+        pass_result(1.0, 0), device_s=device_s, wall_s=tuple(2 * each for each in device_s), per_round=per_round
+    )
 
 
 def row(contender: object, *device_s: float, **other: object) -> Measurement:

@@ -57,7 +57,13 @@ def test_work_belongs_to_the_window_of_its_midpoint() -> None:
 
 def test_work_outside_all_windows_is_not_counted() -> None:
     windows = [Span("a", 100, 200), Span("b", 300, 400)]
-    work = [Span("before", 0, 90), Span("a", 110, 120), Span("between", 210, 290), Span("b", 310, 330), Span("z", 500, 600)]
+    work = [
+        Span("before", 0, 90),
+        Span("a", 110, 120),
+        Span("between", 210, 290),
+        Span("b", 310, 330),
+        Span("z", 500, 600),
+    ]
     assert busy_ns(windows, work) == [10, 20]
 
 
@@ -86,7 +92,11 @@ def test_check_lets_equal_iterations_through() -> None:
         ([Iteration("step", 0.0, 1e-6, ())], 1, "step: the profiler saw no device work"),
         ([Iteration("step", 0.0, 1e-6, (Span("mark", 5, 5),))], 1, "step: the profiler saw no device work"),
         ([Iteration("step", 2e-6, 1e-6, good().work)], 1, "0.000002 s of device time in a window of 0.000001 s"),
-        ([good(), good("last", "gemm", "softmax")], 2, "last: another set of kernels .* missing {'gemm': 1}, extra none"),
+        (
+            [good(), good("last", "gemm", "softmax")],
+            2,
+            "last: another set of kernels .* missing {'gemm': 1}, extra none",
+        ),
         ([good(), good("last", "gemm", "gemm", "softmax", "copy")], 2, "missing none, extra {'copy': 1}"),
     ],
 )

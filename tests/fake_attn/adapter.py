@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from compare.records import Device, Dtype, Precision
 from tests.fake_attn.device import DEVICE, Array, Node, OutOfMemory
 
 WORKERS = "FAKE_WORKERS"  # names a folder in which each worker leaves a file with its process id as the name
+SLOW_START = "FAKE_SLOW_START"  # seconds that opening the device takes
 TOTAL_BYTES = 16 * 10**9
 
 Inputs = tuple[Array, Array, Array, Array]
@@ -68,6 +70,7 @@ class Adapter:
         self._device = device
         if folder := os.environ.get(WORKERS):
             (Path(folder) / str(os.getpid())).touch()
+        time.sleep(float(os.environ.get(SLOW_START, "0")))
 
     def facts(self) -> DeviceFacts:
         """Name and size of the device, versions, flags."""

@@ -1,0 +1,118 @@
+"""What the source promises by its form: mirrored packages, no framework in the harness, docstrings, short modules."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("compare", "jax_attn", "torch_attn")
+FRAMEWORKS = ("jax_attn", "torch_attn")
+MOST_LINES = 250
+MODULES = sorted(path.relative_to(ROOT) for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def public(node: ast.Module | ast.ClassDef) -> list[Function | ast.ClassDef]:
+    """The public functions and classes that stand directly in a module or a class."""
+    return [each for each in node.body if isinstance(each, Function | ast.ClassDef) and not each.name.startswith("_")]
+
+
+def signature(function: Function) -> str:
+    """Names, order, kinds and defaults of the parameters; types differ between frameworks."""
+    arguments = function.args
+    for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if each:
+            each.annotation = None
+    return ast.unparse(arguments)
+
+
+def surface(node: ast.Module | ast.ClassDef) -> dict[str, str]:
+    """Public names, those of classes dotted, with their signatures."""
+    found: dict[str, str] = {}
+    for each in public(node):
+        if isinstance(each, ast.ClassDef):
+            found |= {each.name: "class"} | {f"{each.name}.{name}": text for name, text in surface(each).items()}
+        else:
+            found[each.name] = signature(each)
+    return found
+
+
+def variants_of(package: str) -> set[str]:
+    return {path.name for path in (ROOT / package / "variants").glob("[!_]*.py")}
+
+
+@pytest.mark.parametrize("module", ["adapter.py", "profiler.py"])
+def test_the_frameworks_mirror_each_other(module: str) -> None:
+    one, other = (surface(tree(Path(package) / module)) for package in FRAMEWORKS)
+    assert one == other
+
+
+@pytest.mark.parametrize("package", FRAMEWORKS)
+@pytest.mark.parametrize("protocol", ["Adapter", "Programs"])
+def test_a_framework_has_what_the_protocol_asks(package: str, protocol: str) -> None:
+    asked, offered = (surface(tree(path)) for path in (Path("compare/backends.py"), Path(package) / "adapter.py"))
+    methods = {name: text for name, text in asked.items() if name.startswith(f"{protocol}.")}
+    assert methods
+    assert methods == {name: text for name, text in offered.items() if name.startswith(f"{protocol}.")}
+
+
+@pytest.mark.parametrize("package", FRAMEWORKS)
+def test_an_adapter_is_made_from_a_device_and_threads(package: str) -> None:
+    [adapter] = [each for each in public(tree(Path(package) / "adapter.py")) if each.name == "Adapter"]
+    [init] = [each for each in adapter.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+    assert signature(init) == "self, device, threads"
+
+
+@pytest.mark.parametrize("package", FRAMEWORKS)
+def test_every_variant_has_the_one_signature(package: str) -> None:
+    names = variants_of(package)
+    assert "naive.py" in names
+    found = {name: surface(tree(Path(package) / "variants" / name)).get("attention") for name in names}
+    assert found == dict.fromkeys(names, "q, k, v, *, mask='causal', scale=None")
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "compare"], ids=str)
+def test_the_harness_imports_no_framework(path: Path) -> None:
+    imported = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module.partition(".")[0])
+    assert not imported & {"jax", "jaxlib", "torch", *FRAMEWORKS}
+
+
+@pytest.mark.parametrize("package", FRAMEWORKS)
+def test_a_framework_does_not_import_the_other(package: str) -> None:
+    [other] = {"jax", "torch"} - {package.removesuffix("_attn")}
+    for path in (path for path in MODULES if path.parts[0] == package):
+        names = [alias.name for node in ast.walk(tree(path)) if isinstance(node, ast.Import) for alias in node.names]
+        names += [node.module or "" for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)]
+        assert not [name for name in names if name.partition(".")[0] in (other, f"{other}_attn")], path
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=str)
+def test_packages_import_nothing(path: Path) -> None:
+    assert (ROOT / path).read_text().strip() == ""
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "__init__.py"], ids=str)
+def test_every_public_name_says_what_it_is(path: Path) -> None:
+    module = tree(path)
+    nodes = public(module)
+    nodes += [method for each in nodes if isinstance(each, ast.ClassDef) for method in public(each)]
+    assert ast.get_docstring(module)
+    assert [node.name for node in nodes if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_modules_are_short(path: Path) -> None:
+    lines = (ROOT / path).read_text().count("\n")
+    assert lines <= MOST_LINES
