@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from compare import agreement, inputs, judging, oracle
 from compare.contract import parse_mask, visible
 from compare.inputs import keep_bits, round_to
-from compare.records import DTYPES, Agreement, Device, Problem
+from compare.records import DTYPES, Agreement, Device, Problem, TensorError
 from tests import samples
 
 Arrays = dict[str, np.ndarray]
@@ -80,6 +80,10 @@ def judged(
 
 def wrong_tensors(verdict: Agreement) -> set[str]:
     return {each.tensor for each in verdict.tensors if not each.agrees}
+
+
+def errors_of(verdict: Agreement, tensor: str) -> TensorError:
+    return next(each for each in verdict.tensors if each.tensor == tensor)
 
 
 def touched(good: Arrays, name: str, change: Callable[[np.ndarray], Any]) -> Arrays:
@@ -226,11 +230,22 @@ def test_the_largest_gap_to_another_contender_is_named(tmp_path: Path) -> None:
     verdicts = judged(tmp_path, PROBLEM, {"one": good, "same": good, "far": nudged})
     assert [verdicts[name].other for name in ("one", "same")] == ["far", "far"]
     assert verdicts["one"].other_error == pytest.approx(2**-22, rel=0.2)
-    assert verdicts["far"].other_allowed == pytest.approx(2 * allowed(verdicts["far"], "forward.out"))
+    assert verdicts["far"].other_allowed == pytest.approx(2 * errors_of(verdicts["far"], "forward.out").allowed_max)
 
 
-def allowed(verdict: Agreement, tensor: str) -> float:
-    return next(each.allowed_max for each in verdict.tensors if each.tensor == tensor)
+@pytest.mark.parametrize("kind", ["maximum", "root mean square"])
+def test_each_of_the_two_limits_catches_alone(tmp_path: Path, kind: str) -> None:
+    good = naive(PROBLEM)
+    limits = errors_of(judged(tmp_path / "good", PROBLEM, {"a": good})["a"], "forward.out")
+    assert 1.5 * limits.allowed_rms < 0.8 * limits.allowed_max
+    rows, error = ((1, 5, 1), 1.3 * limits.allowed_max) if kind == "maximum" else (..., 1.3 * limits.allowed_rms)
+    wrong = good["forward.out"].astype(np.float64)
+    wrong[rows] *= 1 + error
+    arrays = {"a": good | {"forward.out": wrong}}
+    found = errors_of(judged(tmp_path / "wrong", PROBLEM, arrays)["a"], "forward.out")
+    assert (found.max_error > found.allowed_max) is (kind == "maximum")
+    assert (found.rms_error > found.allowed_rms) is (kind != "maximum")
+    assert not found.agrees
 
 
 def test_alone_there_is_no_gap(tmp_path: Path) -> None:
