@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from time import perf_counter
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from compare import cases
 from compare.cases import Plan
@@ -22,29 +24,34 @@ class Display:
         self._plan, self._console = plan, console
         self._left_s = {each: cases.case_s(each, plan.settings) * len(plan.contenders) for each in plan.problems}
         self._planned_s = sum(self._left_s.values())
-        self._begin = perf_counter()
+        self._begin = self._problem_began = perf_counter()
         self._last = ""
+        self._text = "starting"
         self._progress = Progress(
-            TextColumn("[bold]{task.fields[what]}", table_column=None),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("problems"),
+            TextColumn("problems,"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
+            expand=True,
         )
-        self._task = self._progress.add_task("", total=len(plan.problems), what="starting", left="")
+        self._task = self._progress.add_task("", total=len(plan.problems), left="")
+        # Twice a second: a faster display would take a share of the CPU that is being measured.
+        self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
+
+    def _render(self) -> Group:
+        self._progress.update(self._task, left=self.remaining())
+        return Group(Text(self._text, no_wrap=True, overflow="ellipsis", style="bold"), self._progress)
 
     def __enter__(self) -> Display:
-        self._progress.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def started(self, report: DeviceReport) -> None:
         """A backend is up."""
@@ -57,7 +64,7 @@ class Display:
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
-        self._progress.update(self._task, what=f"{problem.label}: {text}", left=self.remaining())
+        self._text = f"{problem.label}: {text}"
         quiet = text.startswith("round") and self._last.startswith("round")
         if not self._console.is_terminal and not quiet:
             self._console.print(
@@ -71,13 +78,15 @@ class Display:
     def finished(self, rows: Sequence[Row]) -> None:
         """A problem is done: its rows, and a better guess of the time that is left."""
         self._left_s.pop(rows[0].problem, None)
+        self._problem_began = perf_counter()
         self._console.print(problem_table(rows, self._console.width))
-        self._progress.update(self._task, advance=1, left=self.remaining())
+        self._progress.update(self._task, advance=1)
 
     def remaining(self) -> str:
-        """The planned time of what is left, corrected by how the plan has held so far."""
-        left = sum(self._left_s.values())
-        planned_so_far = self._planned_s - left
-        pace = (perf_counter() - self._begin) / planned_so_far if planned_so_far else 1.0
-        minutes, seconds = divmod(round(left * pace), 60)
+        """The planned time of what is left, by the pace of what is done, less what the problem at hand has had."""
+        left_s = sum(self._left_s.values())
+        done_s = self._planned_s - left_s
+        pace = (self._problem_began - self._begin) / done_s if done_s else 1.0
+        left_s = max(0.0, left_s * pace - (perf_counter() - self._problem_began))
+        minutes, seconds = divmod(round(left_s), 60)
         return f"about {minutes}:{seconds:02d} left"

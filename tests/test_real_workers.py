@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from importlib import import_module
 from pathlib import Path
@@ -58,9 +59,10 @@ def test_everything_is_measured_and_agrees(measured: tuple[int, Path]) -> None:
 
 
 def test_the_products_are_among_the_kernels(measured: tuple[int, Path]) -> None:
-    for contender, product in ((JAX, "dot"), (TORCH, "aten::bmm")):
+    """XLA on a CPU runs a product as a dot of its own or inside a fusion for YNNPACK."""
+    for contender, product in ((JAX, r"dot|ynn_fusion"), (TORCH, r"aten::bmm")):
         for name, result in row(measured[1], contender).passes.items():
-            assert any(product in kernel.name for kernel in result.kernels), (contender, name, result.kernels)
+            assert any(re.match(product, kernel.name) for kernel in result.kernels), (contender, name, result.kernels)
 
 
 def test_the_source_of_each_peak_is_named(measured: tuple[int, Path]) -> None:
@@ -76,8 +78,11 @@ def test_the_forward_peak_of_torch_adds_up(measured: tuple[int, Path]) -> None:
 
 
 def test_torch_saves_the_probabilities_and_the_scaled_queries(measured: tuple[int, Path]) -> None:
-    """The products need q * scale, k, v and the probabilities, the softmax its own result; k and v are inputs."""
-    assert row(measured[1], TORCH).saved_bytes == MATRIX + TENSOR
+    """The products need q * scale, k, v and the probabilities, the softmax its own result; k and v are inputs.
+
+    q * scale itself keeps the scale as a float64 tensor without axes.
+    """
+    assert row(measured[1], TORCH).saved_bytes == MATRIX + TENSOR + 8
 
 
 def test_jax_holds_no_less_than_what_must_stand(measured: tuple[int, Path]) -> None:
