@@ -33,6 +33,7 @@ UNIT_ROUNDOFF: dict[Dtype, float] = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "
 # A row far smaller than the rest (dQ of a query that sees one key is exactly zero) is compared on this share of the
 # root-mean-square row norm, for its error comes from terms of that size.
 SMALL_ROW = 0.1
+NOT_FINITE = 1e30  # the error of a row that holds NaN or infinity, and of a tensor of the wrong shape
 
 
 class Judge(Record, frozen=True, tag=True):
@@ -79,7 +80,7 @@ def row_errors(found: Array, truth: Array) -> Array:
     typical = float(np.sqrt(np.mean(norms**2))) if norms.size else 0.0
     scale = np.maximum(norms, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
     errors = np.linalg.norm(found - truth, axis=-1) / scale
-    return np.where(np.isfinite(errors), errors, np.inf).ravel()
+    return np.minimum(np.where(np.isfinite(errors), errors, NOT_FINITE), NOT_FINITE).ravel()
 
 
 class Worst:
@@ -108,11 +109,20 @@ class Comparison:
         self.problem, self.device = request.problem, request.device
         self.q, self.k, self.v, self.do = inputs.draw(request.problem)
         self.mask = parse_mask(request.problem.mask)
-        self.arrays = {name: load(Path(folder)) for name, folder in request.folders.items()}
+        found = {name: load(Path(folder)) for name, folder in request.folders.items()}
+        self.arrays = {
+            name: {key: a for key, a in files.items() if self._fits(key, a)} for name, files in found.items()
+        }
+        self.misshapen = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
         self.yardstick = {tensor: Worst() for tensor in FACTOR}
         self.errors = {name: {key: Worst() for key in files} for name, files in self.arrays.items()}
         self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
         self.checked = 0
+
+    def _fits(self, key: str, array: Array) -> bool:
+        """Whether a contender's tensor has the shape of the tensor that it is a gradient of (out has q's)."""
+        shapes = {"out": self.q, "dq": self.q, "dk": self.k, "dv": self.v}
+        return array.shape == shapes[key.split(".")[1]].shape
 
     def check(self, part: Slice) -> None:
         """Compute the oracle on one slice and hold every contender against it."""
@@ -147,8 +157,9 @@ class Comparison:
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
         tensors = tuple(self._tensor(key, worst) for key, worst in sorted(self.errors[name].items()))
+        tensors += tuple(self._misshapen(key) for key in self.misshapen[name])
         gap = self._largest_gap(name)
-        fine = all(each.agrees for each in tensors)
+        fine = bool(tensors) and all(each.agrees for each in tensors)
         return Agreement(
             agrees=fine,
             tensors=tensors,
@@ -168,6 +179,17 @@ class Comparison:
             allowed_max=allowed_max,
             allowed_rms=allowed_rms,
             agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
+        )
+
+    def _misshapen(self, key: str) -> TensorError:
+        allowed_max, allowed_rms = self.allowed(key.split(".")[1])
+        return TensorError(
+            tensor=key,
+            max_error=NOT_FINITE,
+            rms_error=NOT_FINITE,
+            allowed_max=allowed_max,
+            allowed_rms=allowed_rms,
+            agrees=False,
         )
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:

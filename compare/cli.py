@@ -42,7 +42,9 @@ def create(out: Path) -> None:
 
 
 def exit_code(rows: Sequence[Row]) -> int:
-    """0 everything measured or skipped (out of memory included), 1 a disagreement, 3 a failure."""
+    """0 everything measured or skipped (out of memory too), 1 a disagreement, 3 a failure or a row nobody judged."""
     if any(isinstance(row, Measurement) and row.agreement and not row.agreement.agrees for row in rows):
         return DISAGREEMENT
-    return FAILED if any(isinstance(row, Failure) and row.status != "OOM" for row in rows) else OK
+    failed = any(isinstance(row, Failure) and row.status != "OOM" for row in rows)
+    unjudged = any(isinstance(row, Measurement) and row.agreement is None for row in rows)
+    return FAILED if failed or unjudged else OK

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MASKS = ("full", "causal", "window:W", "strided:L")
+MOST = 2**30  # positions are 32-bit integers in the frameworks
 
 
 class Mask(NamedTuple):
@@ -23,13 +24,14 @@ class Mask(NamedTuple):
 
 
 def parse_mask(text: str) -> Mask:
-    """Read ``full``, ``causal``, ``window:W`` or ``strided:L`` (W and L at least 1)."""
+    """Read ``full``, ``causal``, ``window:W`` or ``strided:L`` (W and L from 1 to MOST)."""
     kind, colon, size = text.partition(":")
     if kind in ("full", "causal") and not colon:
         return Mask(kind)
-    if kind in ("window", "strided") and size.isdecimal() and int(size) >= 1:
+    sized = kind in ("window", "strided") and size.isdecimal() and len(size) <= len(str(MOST))
+    if sized and 1 <= int(size) <= MOST:
         return Mask(kind, int(size))
-    raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L whole numbers from 1, got {text!r}")
+    raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L from 1 to {MOST}, got {text[:60]!r}")
 
 
 def visible(mask: Mask, i: Any, j: Any) -> Any:
@@ -52,8 +54,10 @@ def last_query_with_a_key(mask: Mask, kv_len: int) -> int | None:
     """The highest query index up to which every query sees a key; None where there is no limit."""
     if kv_len == 0:
         return -1
-    if mask.kind == "window" or (mask.kind == "strided" and kv_len < mask.size):
+    if mask.kind == "window":
         return kv_len + mask.size - 2
+    if mask.kind == "strided" and kv_len < mask.size:
+        return kv_len + mask.size - 1  # the last key is also seen from exactly L positions on
     return None
 
 

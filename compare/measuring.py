@@ -6,8 +6,8 @@ Neutral to the framework: everything goes through the Adapter and the trace of `
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from compare import inputs, timeline
+from compare import inputs, timeline, weighing
 from compare.backends import Adapter, Programs
-from compare.messages import PassMemory, Prepare, Prepared, Resident, Residents, Turn, Turned
-from compare.prediction import output_bytes
+from compare.clock import Stopwatch
+from compare.messages import Prepare, Prepared, Resident, Residents, Turn, Turned
 from compare.records import Case, Contender, Cost, Device, Kernel, Notice, PassName, Problem
 from compare.resident import ResidentGrowth
 
@@ -32,20 +32,6 @@ SHORT_PASS_S = 0.05  # below this the caches that another contender left cold ar
 WINDOW_TRIES = 4
 STEADY_GAIN = 0.05  # steady: the newest call is no more than this share faster than the fastest before it
 Around = Callable[[], AbstractContextManager[Any]]
-
-
-class Stopwatch:
-    """Collects the wall time of the blocks it is put around."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Time the block."""
-        start = perf_counter()
-        yield
-        self.seconds.append(perf_counter() - start)
 
 
 class Session:
@@ -69,7 +55,7 @@ class Session:
             costs[name], result = self._first_call(programs, name)
             self._write(result, name, request)
             del result
-        memory, saved = self._memory(programs, request.passes, case.problem)
+        memory, saved = weighing.weigh(self, programs, request.passes, case.problem)
         warnings: list[Notice] = []
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
@@ -125,43 +111,6 @@ class Session:
         tensors = (result,) if name == "forward" else result
         for tensor, array in zip(TENSORS[name], tensors, strict=True):
             np.save(Path(request.folder) / f"{name}.{tensor}.npy", self.adapter.numpy(array))
-
-    def _memory(
-        self, programs: Programs, passes: tuple[PassName, ...], problem: Problem
-    ) -> tuple[dict[PassName, PassMemory], int | None]:
-        """Peak of each pass and saved bytes, from one profile with allocation events."""
-        with self.profiler.trace(memory=True) as found:
-            saved_by_buffers = self._memory_windows(programs, passes)
-        trace = found[0]
-        peaks: dict[PassName, PassMemory] = {}
-        for name in passes:
-            assigned = programs.buffer_bytes(name)
-            seen = timeline.peak_and_rest(trace, name)[0]
-            peak = seen if assigned is None else assigned
-            peaks[name] = PassMemory(peak_bytes=peak, source=self.profiler.SOURCE[self.device], buffer_bytes=assigned)
-        if "backward" not in passes and "step" not in passes:
-            return peaks, None
-        if trace.allocations:
-            return peaks, timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem)
-        return peaks, saved_by_buffers
-
-    def _memory_windows(self, programs: Programs, passes: tuple[PassName, ...]) -> int | None:
-        gc.collect()
-        for name in passes:
-            if name != "backward":
-                result = self.run(programs, name, partial(self.profiler.window, name))
-                del result
-        if passes == ("forward",):
-            return None
-        with self.profiler.window("save"):
-            saved = self.adapter.block(programs.save())
-        size = programs.saved_bytes(saved)
-        if "backward" in passes:
-            with self.profiler.window("backward"):
-                result = self.adapter.block(programs.backward(saved))
-            del result
-        del saved
-        return size
 
     def _warm_up(self, programs: Programs, name: PassName, budget_s: float) -> tuple[Stopwatch, bool]:
         """Call until no call is faster than those before it, twice in a row, or until the budget is gone."""

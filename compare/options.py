@@ -33,8 +33,9 @@ def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
     """A whole number in a range that is not absurd."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+        sized = text.isdecimal() and len(text) <= len(str(most))
+        if not sized or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:60]!r}")
         return int(text)
 
     read.__name__ = option
@@ -167,6 +168,9 @@ def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
     if options.contender:
         return tuple(dict.fromkeys(cases.parse_contender(text) for text in options.contender))
     names = tuple(BACKENDS) if options.backend == "both" else (options.backend,)
+    for mode in options.mode:
+        if not any(mode in backend(name).modes for name in names):
+            raise ValueError(f"--mode {mode}: {options.backend} has only {', '.join(backend(names[0]).modes)}")
     return tuple(dict.fromkeys(cases.all_contenders(names, tuple(options.variant), tuple(options.mode))))
 
 
@@ -185,6 +189,10 @@ def require(names: Sequence[str]) -> None:
 def check_out(out: Path | None) -> None:
     """Refuse a folder that is not empty or cannot be written."""
     folder = out or Path("results")
+    try:
+        folder.exists()
+    except OSError as error:
+        raise ValueError(f"--out {str(out)[:60]}...: {error.strerror}") from error
     if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--out {out}: expected a new or empty folder; it exists and is not empty")
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())

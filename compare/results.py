@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[Run, list[Row]]:
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             record = decoder.decode(line)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
         if isinstance(record, Run):
             run = record

@@ -118,8 +118,9 @@ class Runner:
         ready, rows = self._prepare(problem, folders)
         verdicts, warning = self._judge(problem, {each: folders[each] for each in ready})
         residents = {each: self._resident(problem, each, ready[each]) for each in ready}
+        untrusted = [each for each, verdict in verdicts.items() if not verdict.agrees]
         sampling = Sampling(
-            self._fleet, self.settings, problem, ready, lambda text: self._listener.stage(problem, text)
+            self._fleet, self.settings, problem, ready, untrusted, lambda text: self._listener.stage(problem, text)
         )
         for contender, failed in sampling.run(self._prepare_again(problem, folders)).items():
             rows[contender] = self._failure(problem, contender, failed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import Literal
 
@@ -37,10 +37,11 @@ class Sampling:
         settings: Settings,
         problem: Problem,
         ready: Mapping[Contender, Prepared],
+        untrusted: Collection[Contender],
         say: Callable[[str], None],
     ) -> None:
         self._fleet, self._settings, self._problem, self._say = fleet, settings, problem, say
-        self._ready = dict(ready)
+        self._ready, self._untrusted = dict(ready), untrusted
         self._counts = {contender: self._per_round(each) for contender, each in ready.items()}
         self._device: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._wall: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -99,7 +100,8 @@ class Sampling:
             return rounds >= self._settings.samples
         if rounds < MIN_ROUNDS:
             return False
-        if summary.steady({each: self._results(each) for each in active}):
+        compared = [each for each in active if each not in self._untrusted] or active
+        if summary.steady({each: self._results(each) for each in compared}):
             self.stopped = "steady"
             return True
         return elapsed_s >= self._settings.budget_s * len(active)

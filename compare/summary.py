@@ -80,7 +80,7 @@ def reference_of(rows: Sequence[Measurement]) -> Measurement | None:
 
 def trusted(row: Measurement) -> bool:
     """Whether the row's numbers agree with the oracle: without that no ratio is given."""
-    return row.agreement is None or row.agreement.agrees
+    return row.agreement is not None and row.agreement.agrees
 
 
 def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Estimate | None:

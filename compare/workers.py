@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from compare.messages import Channel, Failed, Reply
 
 LOG_TAIL_BYTES = 4000
@@ -55,6 +57,9 @@ class WorkerProcess:
             return Failed(status="TIMEOUT", stage=stage, reason=f"no answer within {timeout_s:g} s (--timeout)")
         except (EOFError, OSError):
             return Failed(status="CRASH", stage=stage, reason=self._obituary())
+        except msgspec.DecodeError as error:
+            self.stop()
+            return Failed(status="ERROR", stage=stage, reason=f"unreadable answer: {error}")
         return reply
 
     def _obituary(self) -> str:

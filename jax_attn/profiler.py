@@ -33,35 +33,35 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
         with jax.profiler.trace(folder, profiler_options=options):
             yield found
         [path] = Path(folder).rglob("*.xplane.pb")
-        found.append(read(ProfileData.from_file(str(path))))
+        found.append(_read(ProfileData.from_file(str(path))))
 
 
-def read(data: ProfileData) -> Trace:
+def _read(data: ProfileData) -> Trace:
     """Kernels are the events of the GPU planes; on a CPU, ops are the host events that name an HLO op."""
     windows, work, allocations = [], [], []
     for plane in data.planes:
         on_gpu, on_host = plane.name.startswith("/device:GPU"), plane.name.startswith("/host:")
         for event in (event for line in plane.lines for event in line.events):
-            if on_gpu or (on_host and is_op(event)):
-                work.append(span(event, event.name))
+            if on_gpu or (on_host and _is_op(event)):
+                work.append(_span(event, event.name))
             elif event.name.startswith(WINDOW):
-                windows.append(span(event, event.name.removeprefix(WINDOW)))
+                windows.append(_span(event, event.name.removeprefix(WINDOW)))
             elif event.name in ("MemoryAllocation", "MemoryDeallocation"):
-                allocations.append(allocation(event))
+                allocations.append(_allocation(event))
     return Trace(windows, work, allocations)
 
 
-def is_op(event: Any) -> bool:
+def _is_op(event: Any) -> bool:
     """Whether a host event is the execution of an HLO op (and not the mark of its end, or waiting)."""
     return not event.name.startswith(("end: ", "ThunkExecutor")) and any(key == "hlo_op" for key, _ in event.stats)
 
 
-def span(event: Any, name: str) -> Span:
+def _span(event: Any, name: str) -> Span:
     """The event's interval, in whole nanoseconds."""
     return Span(name, int(event.start_ns), int(event.end_ns))
 
 
-def allocation(event: Any) -> Allocation:
+def _allocation(event: Any) -> Allocation:
     """The signed size of a GPU allocation; host allocators emit the same events and count nothing here."""
     stats = dict(event.stats)
     size = int(stats["allocation_bytes"]) if str(stats.get("allocator_name", "")).startswith("GPU") else 0

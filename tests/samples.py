@@ -16,6 +16,7 @@ from compare.records import (
     Failure,
     Kernel,
     Measurement,
+    Notice,
     PassName,
     PassResult,
     Problem,
@@ -24,7 +25,6 @@ from compare.records import (
     Settings,
     Skip,
     TensorError,
-    Notice,
 )
 
 JAX = Contender(backend="jax", variant="naive", mode="jit")

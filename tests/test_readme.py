@@ -12,7 +12,9 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_every_option_is_documented_and_every_documented_option_exists() -> None:
-    known = {option for action in build_parser()._actions for option in action.option_strings if option.startswith("--")}
+    known = {
+        option for action in build_parser()._actions for option in action.option_strings if option.startswith("--")
+    }
     table = README.split("## Options")[1].split("## As a library")[0]
     assert set(re.findall(r"--[a-z][a-z-]+", table)) == known
 

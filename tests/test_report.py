@@ -12,7 +12,7 @@ from rich.console import Console
 
 from compare import gather, prediction
 from compare.analysis import AXES, growth, growth_word, limits, seed_memory, spreads
-from compare.records import Contender, Failure, Measurement, Row, Run, Notice
+from compare.records import Contender, Failure, Measurement, Notice, Row, Run
 from compare.report import format as fmt
 from compare.report import markdown, terminal
 from compare.report.markdown_text import code, escape
@@ -100,7 +100,8 @@ def test_heading_words_and_numbers_are_whole(width: int) -> None:
 def test_wide_table_adds_wall_kernels_peaks_and_errors() -> None:
     narrow, wide = table_text(pair()), table_text(pair(), 160)
     for word in ("wall ms", "3 kernels", "3.1e-07", "2.0e-06"):
-        assert word in wide and word not in narrow
+        assert word in wide
+        assert word not in narrow
     assert wide.count("peak") == 3
 
 
@@ -112,7 +113,8 @@ def test_the_table_says_what_the_ratio_means() -> None:
 
 def test_long_names_break_after_a_colon() -> None:
     text = table_text([measurement(problem(), LONG), measurement(problem(), JAX)])
-    assert "torch:checkpoint:" in text and re.search(r"^compile\b", text, re.MULTILINE)
+    assert "torch:checkpoint:" in text
+    assert re.search(r"^compile\b", text, re.MULTILINE)
     assert fmt.broken("jax:dir/my_attention.py:attention:jit", 19) == "jax:dir/\nmy_attention.py:\nattention:jit"
 
 
@@ -130,8 +132,10 @@ def test_reasons_stand_below_the_table_with_their_sizes() -> None:
 @pytest.mark.parametrize("other", [{"agreement": samples.agreement(False)}, {"alone": True}])
 def test_no_ratio_where_it_would_not_be_fair(other: dict[str, Any]) -> None:
     rows = pair(**other)
-    assert table_text(rows).count("no ratio") == 3 and "0.81x" not in table_text(rows)
-    assert "no ratio" in part(rows, "Side by side") and "0.81x" not in page(rows)
+    assert table_text(rows).count("no ratio") == 3
+    assert "0.81x" not in table_text(rows)
+    assert "no ratio" in part(rows, "Side by side")
+    assert "0.81x" not in page(rows)
 
 
 def test_the_reference_is_the_first_row_that_agrees() -> None:
@@ -153,7 +157,9 @@ def test_a_lone_contender_has_no_reference() -> None:
 def test_hostile_text_has_no_power_over_the_terminal() -> None:
     rows: list[Row] = [measurement(problem()), samples.skip(problem(), reason="[red]a[/] \x1b[2J\n" + "long " * 60)]
     text = printed(rows, 80)
-    assert "[red]a[/]" in text and "\x1b" not in text and max(map(len, text.splitlines())) <= 80
+    assert "[red]a[/]" in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_warnings_are_gathered_by_text() -> None:
@@ -180,7 +186,9 @@ def test_exponents_are_recovered() -> None:
     rows = [row for row in memory_rows() if isinstance(row, Measurement)]
     for axis in AXES:
         fit = growth(JAX, "saved", axis, rows)
-        assert fit.exponent == pytest.approx(1.0) and fit.local == pytest.approx(1.0) and fit.points == 12
+        assert fit.exponent == pytest.approx(1.0)
+        assert fit.local == pytest.approx(1.0)
+        assert fit.points == 12
     assert growth(JAX, "saved", "seq_len", rows).between == (512, 1024)
     quadratic = [measurement(problem(n, 0), passes=("backward",)) for n in (256, 512, 1024)]
     assert growth(JAX, "backward peak", "seq_len", quadratic).exponent == pytest.approx(2.0)
@@ -190,14 +198,16 @@ def test_exponents_are_recovered() -> None:
 def test_the_local_exponent_is_nearer_to_the_quadratic_term() -> None:
     rows = [measurement(problem(n, 64)) for n in (64, 256, 1024, 4096)]
     fit = growth(JAX, "forward peak", "seq_len", rows)
-    assert fit.exponent is not None and fit.local is not None
+    assert fit.exponent is not None
+    assert fit.local is not None
     assert fit.exponent < fit.local < 2.0
 
 
 def test_groups_that_differ_otherwise_do_not_bend_the_slope() -> None:
     rows = [measurement(problem(n, 64, batch)) for n, batch in ((256, 1), (512, 1), (512, 16), (1024, 16), (2048, 3))]
     fit = growth(JAX, "saved", "seq_len", rows)
-    assert fit.exponent == pytest.approx(2.0) and fit.points == 4
+    assert fit.exponent == pytest.approx(2.0)
+    assert fit.points == 4
 
 
 def test_one_value_gives_no_exponent() -> None:
@@ -225,7 +235,8 @@ def test_spread_is_over_agreeing_rows_and_has_a_median() -> None:
     rows.append(measurement(problem(2048), time_s=1e-9, agreement=samples.agreement(False)))
     forward = spreads(rows)[0]
     assert (forward.fastest_s, forward.median_s, forward.slowest_s) == pytest.approx((1e-3, 2e-3, 9e-3))
-    assert forward.problems == 3 and forward.slowest == problem(1024)
+    assert forward.problems == 3
+    assert forward.slowest == problem(1024)
 
 
 def test_no_report_prints_a_mean() -> None:
@@ -275,7 +286,9 @@ def test_the_markdown_tables_are_even_under_hostile_text() -> None:
         Failure(problem=problem(), contender=EAGER, status="ERROR", stage="comp|ile", reason=HOSTILE),
     ]
     text = page(rows)
-    assert "<script>" not in text and "\x1b" not in text and "[x](y)" not in text
+    assert "<script>" not in text
+    assert "\x1b" not in text
+    assert "[x](y)" not in text
     for block in re.findall(r"(?:^\|.*\|$\n?)+", text, re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
 
@@ -306,7 +319,8 @@ def test_side_by_side_divides_only_where_it_gathers() -> None:
     alike = [measurement(problem(n)) for n in (256, 512)]
     apart = [measurement(problem(256)), measurement(problem(512, mask="causal"))]
     assert "### full float32 ieee, B=4" in part(alike, "Side by side")
-    assert "###" not in part(apart, "Side by side") and "causal" in part(apart, "Side by side")
+    assert "###" not in part(apart, "Side by side")
+    assert "causal" in part(apart, "Side by side")
 
 
 def test_numeric_agreement_shows_the_worst_row() -> None:
@@ -342,7 +356,9 @@ def test_sparse_rows_are_reported(name: str, width: int) -> None:
 
 def test_one_pass_has_one_column() -> None:
     text = table_text(SPARSE["one pass"])
-    assert "forward" in text and "backward" not in text and "step" not in text
+    assert "forward" in text
+    assert "backward" not in text
+    assert "step" not in text
     assert "| 64 | 256 | 4 | 1.00 ±0.0% | – | 2.1 | – | 1.0 |" in page(SPARSE["one pass"])
 
 
@@ -352,4 +368,5 @@ def test_unknown_saved_bytes_are_a_dash() -> None:
 
 
 def test_nothing_measured_is_said() -> None:
-    assert "Nothing was measured." in printed([], 80) and "Nothing was measured." in page([])
+    assert "Nothing was measured." in printed([], 80)
+    assert "Nothing was measured." in page([])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from compare.agreement import NOT_FINITE
 from compare.records import Contender, Failure, Line, Measurement, Run, Skip
 from compare.results import RESULTS, Log, read
 from tests import samples
@@ -81,11 +81,11 @@ def test_the_last_run_record_is_the_one_that_counts(path: Path) -> None:
     assert read(path) == (RUN, [SKIP])
 
 
-def test_an_infinite_error_comes_back(path: Path) -> None:
-    """A result with NaN has an infinite error, and JSON has no word for it."""
+def test_the_error_of_a_result_that_is_not_finite_comes_back(path: Path) -> None:
+    """JSON has no infinity; the judge gives such a row a finite error beyond any allowance."""
     verdict = samples.agreement(False)
-    tensors = (replace(verdict.tensors[0], max_error=math.inf, rms_error=math.inf), *verdict.tensors[1:])
-    row = replace(MEASUREMENT, agreement=replace(verdict, tensors=tensors, other_error=math.inf))
+    tensors = (replace(verdict.tensors[0], max_error=NOT_FINITE, rms_error=NOT_FINITE), *verdict.tensors[1:])
+    row = replace(MEASUREMENT, agreement=replace(verdict, tensors=tensors, other_error=NOT_FINITE))
     write(path, RUN, row)
     assert read(path) == (RUN, [row])
 

@@ -88,7 +88,7 @@ class Adapter:
             "threads": str(torch.get_num_threads()),
         }
         if self._device.type == "cpu":
-            return DeviceFacts("", 0, versions, flags, missing_modes())
+            return DeviceFacts("", 0, versions, flags, _missing_modes())
         properties = torch.cuda.get_device_properties(self._device)
         return DeviceFacts(properties.name, properties.total_memory, versions, flags, {})
 
@@ -147,7 +147,7 @@ class Adapter:
             torch.cuda.empty_cache()
 
 
-def missing_modes() -> dict[str, str]:
+def _missing_modes() -> dict[str, str]:
     """On a CPU torch.compile writes C++ and needs a compiler for it."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler

@@ -37,10 +37,10 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
     found: list[Trace] = []
     with profile(activities=activities, profile_memory=memory) as session:
         yield found
-    found.append(read(session.profiler.kineto_results.events(), gpu=gpu))
+    found.append(_read(session.profiler.kineto_results.events(), gpu=gpu))
 
 
-def read(events: Any, gpu: bool) -> Trace:
+def _read(events: Any, gpu: bool) -> Trace:
     """Sort Kineto's events into windows, work and allocations of the device."""
     windows, work, allocations = [], [], []
     for event in events:
@@ -50,20 +50,20 @@ def read(events: Any, gpu: bool) -> Trace:
                 allocations.append(Allocation(event.start_ns(), event.nbytes()))
         elif name.startswith(WINDOW):
             if not on_gpu:
-                windows.append(span(event, name.removeprefix(WINDOW)))
-        elif on_gpu == gpu and is_work(event, name, gpu):
-            work.append(span(event, name))
+                windows.append(_span(event, name.removeprefix(WINDOW)))
+        elif on_gpu == gpu and _is_work(event, name, gpu):
+            work.append(_span(event, name))
     return Trace(windows, work, allocations)
 
 
-def is_work(event: Any, name: str, gpu: bool) -> bool:
+def _is_work(event: Any, name: str, gpu: bool) -> bool:
     """Whether an event of the device is a kernel, a copy, a memset or an op, and not a span around some."""
     if event.is_user_annotation():
         return False
     return not NOT_GPU_WORK.match(name) if gpu else bool(CPU_WORK.match(name))
 
 
-def span(event: Any, name: str) -> Span:
+def _span(event: Any, name: str) -> Span:
     """The event's interval, in nanoseconds."""
     return Span(name, event.start_ns(), event.start_ns() + event.duration_ns())
 
