@@ -31,13 +31,12 @@ class Fleet:
         """Make sure that the backend's worker is up; a backend that once could not start is not tried again."""
         if name in self._live or name in self._refused:
             return self._refused.get(name)
-        worker = self._spawn(self.environment(), name)
-        reply = worker.ask(self._start_request(name), self._settings.timeout_s)
+        self._live[name] = self._spawn(self.environment(), name)
+        reply = self._live[name].ask(self._start_request(name), self._settings.timeout_s)
         if not isinstance(reply, Started):
-            worker.stop()
+            self.drop(name)
             self._refused[name] = reply if isinstance(reply, Failed) else unexpected(reply)
             return self._refused[name]
-        self._live[name] = worker
         if name not in self.reports:
             self.reports[name] = reply.report
             self._started(reply.report)

@@ -6,6 +6,7 @@ Neutral to the framework: everything goes through the Adapter and the trace of `
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -45,6 +46,8 @@ class Session:
         self._inputs: Any = None
         self._programs: dict[Contender, Programs] = {}
         self._seconds: dict[Contender, dict[PassName, float]] = {}
+        self._kernels: dict[tuple[Contender, PassName], Counter[str]] = {}
+        self._confirmed: set[tuple[Contender, PassName]] = set()
 
     def prepare(self, request: Prepare) -> Prepared:
         """First calls with their costs, numbers for the agreement check, memory, warm-up."""
@@ -55,7 +58,8 @@ class Session:
             costs[name], result = self._first_call(programs, name)
             self._write(result, name, request)
             del result
-        memory, saved = weighing.weigh(self, programs, request.passes, case.problem)
+        memory, saved, kernels = weighing.weigh(self, programs, request.passes, case.problem)
+        self._kernels |= {(case.contender, name): found for name, found in kernels.items()}
         warnings: list[Notice] = []
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
@@ -79,8 +83,8 @@ class Session:
         problem = case.problem
         if problem != self._problem:
             self.finish()
-            self._problem = problem
             self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in inputs.draw(problem))
+            self._problem = problem
         attention = import_module(f"{self.package}.variants.{case.contender.variant}").attention
 
         def bound(q: Any, k: Any, v: Any) -> Any:
@@ -172,9 +176,21 @@ class Session:
         for name, count in request.per_round.items():
             of_pass = [each for each in seen if each.label == name]
             timeline.check(of_pass, count)
+            self._same_kernels(request.contender, name, of_pass[-1].kernels)
             device[name] = tuple(each.device_s for each in of_pass)
             kernels[name] = timeline.kernels(of_pass[-1])
         return device, kernels
+
+    def _same_kernels(self, contender: Contender, name: PassName, now: Counter[str]) -> None:
+        """Refuse a window unless two in a row showed the same kernels, and later ones these: profilers lose events."""
+        key, before = (contender, name), self._kernels.get((contender, name))
+        if now == before:
+            self._confirmed.add(key)
+            return
+        if key not in self._confirmed:
+            self._kernels[key] = now
+        if before is not None:
+            raise timeline.RefusedWindow(timeline.difference(f"{name}: other kernels than before", before, now))
 
     def resident(self, request: Resident) -> Residents:
         """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
@@ -192,6 +208,7 @@ class Session:
     def finish(self) -> int:
         """Forget the problem at hand; returns the bytes that this process still holds of the device."""
         self._programs, self._seconds, self._problem, self._inputs = {}, {}, None, None
+        self._kernels, self._confirmed = {}, set()
         gc.collect()
         self.adapter.release()
         counters = self.adapter.counters()

@@ -7,7 +7,7 @@ an order drawn anew each round.  A failure ends its worker and nothing else.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +30,7 @@ from compare.records import (
     Skip,
 )
 from compare.resident import PROBE_FROM_BYTES, available_bytes, can_measure
-from compare.sampling import Again, Sampling
+from compare.sampling import Again, Fail, Sampling
 
 JUDGE_SHARE = 0.5  # of the sampling budget: the oracle may take this long before it checks drawn slices only
 WARMUP_SHARE = 0.25
@@ -45,8 +45,11 @@ class Listener(Protocol):
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
 
+    def recorded(self, row: Row) -> None:
+        """A case is done, whatever becomes of the others."""
+
     def finished(self, rows: Sequence[Row]) -> None:
-        """A problem is done; these are its rows."""
+        """A problem is done; these are its rows, all recorded before."""
 
 
 class Runner:
@@ -72,29 +75,32 @@ class Runner:
         return prediction.needed_bytes(problem, self.settings.passes)
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
-        rows: dict[Contender, Row] = dict(self._skipped(problem))
+        rows: dict[Contender, Row] = {}
+        for skip in self._skipped(problem):
+            self._record(rows, skip)
         together = [contender for contender in self.plan.contenders if contender not in rows]
-        rows |= self._measure(problem, together, alone=False)
-        for contender in together:
-            row = rows[contender]
-            if isinstance(row, Failure) and self._worth_alone(row, len(together)):
-                self._listener.stage(problem, f"{contender.name}: out of memory, again with the device to itself")
-                self._fleet.stop()
-                rows |= self._measure(problem, [contender], alone=True)
-                self._fleet.stop()
+        again = self._measure(problem, together, rows, alone=False)
+        for contender in again:
+            self._listener.stage(problem, f"{contender.name}: out of memory, again with the device to itself")
+            self._fleet.stop()
+            self._measure(problem, [contender], rows, alone=True)
+            self._fleet.stop()
         return rows
+
+    def _record(self, rows: dict[Contender, Row], row: Row) -> None:
+        rows[row.contender] = row
+        self._listener.recorded(row)
 
     def _worth_alone(self, row: Failure, contenders: int) -> bool:
         """An out-of-memory beside others is tried again, unless what was refused exceeds the whole device."""
         fits = not row.refused_bytes or not row.device_bytes or row.refused_bytes < row.device_bytes
         return row.status == "OOM" and self.settings.device == "gpu" and contenders > 1 and fits
 
-    def _skipped(self, problem: Problem) -> dict[Contender, Skip]:
-        skips = {}
+    def _skipped(self, problem: Problem) -> Iterator[Skip]:
         needed, available = self._needed(problem), self._available()
         for contender in self.plan.contenders:
             if available is not None and needed > available:
-                skips[contender] = Skip(
+                yield Skip(
                     problem=problem,
                     contender=contender,
                     reason=f"needs about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available",
@@ -102,8 +108,7 @@ class Runner:
                     available_bytes=available,
                 )
             elif reason := self._missing_mode(contender):
-                skips[contender] = Skip(problem=problem, contender=contender, reason=reason)
-        return skips
+                yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _available(self) -> int | None:
         return available_bytes() if self.settings.device == "cpu" else None
@@ -113,23 +118,34 @@ class Runner:
         report = self._fleet.reports.get(contender.backend)
         return report.missing_modes.get(contender.mode) if report else None
 
-    def _measure(self, problem: Problem, contenders: Sequence[Contender], alone: bool) -> dict[Contender, Row]:
+    def _measure(
+        self, problem: Problem, contenders: Sequence[Contender], rows: dict[Contender, Row], alone: bool
+    ) -> list[Contender]:
+        """Measure contenders side by side and record their rows; returns those to be tried again alone."""
+        again: list[Contender] = []
+
+        def fail(contender: Contender, failed: Failed) -> None:
+            row = self._failure(problem, contender, failed)
+            if self._worth_alone(row, len(contenders)):
+                again.append(contender)
+            else:
+                self._record(rows, row)
+
         folders = {contender: self._numbers_folder(at) for at, contender in enumerate(contenders)}
-        ready, rows = self._prepare(problem, folders)
+        ready = self._prepare(problem, folders, rows, fail)
         verdicts, warning = self._judge(problem, {each: folders[each] for each in ready})
         residents = {each: self._resident(problem, each, ready[each]) for each in ready}
         untrusted = [each for each, verdict in verdicts.items() if not verdict.agrees]
         sampling = Sampling(
             self._fleet, self.settings, problem, ready, untrusted, lambda text: self._listener.stage(problem, text)
         )
-        for contender, failed in sampling.run(self._prepare_again(problem, folders)).items():
-            rows[contender] = self._failure(problem, contender, failed)
-        for contender in ready.keys() - rows.keys():
+        failures = sampling.run(self._prepare_again(problem, folders), fail)
+        for contender in [each for each in ready if each not in failures]:
             row = sampling.measurement(contender, residents[contender], alone)
-            rows[contender] = _judged(row, verdicts.get(contender), warning)
+            self._record(rows, _judged(row, verdicts.get(contender), warning))
         for folder in folders.values():
             shutil.rmtree(folder)
-        return rows
+        return again
 
     def _numbers_folder(self, at: int) -> Path:
         folder = self._folder / f"numbers-{at}"
@@ -138,11 +154,10 @@ class Runner:
         return folder
 
     def _prepare(
-        self, problem: Problem, folders: dict[Contender, Path]
-    ) -> tuple[dict[Contender, Prepared], dict[Contender, Row]]:
+        self, problem: Problem, folders: dict[Contender, Path], rows: dict[Contender, Row], fail: Fail
+    ) -> dict[Contender, Prepared]:
         """Prepare all; when one takes its worker down, those that shared the worker are prepared anew."""
         ready: dict[Contender, Prepared] = {}
-        rows: dict[Contender, Row] = {}
         waiting = list(folders)
         while waiting:
             contender = waiting.pop(0)
@@ -150,14 +165,14 @@ class Runner:
             if isinstance(reply, Prepared):
                 ready[contender] = reply
             elif isinstance(reply, Unsupported):
-                rows[contender] = Skip(problem=problem, contender=contender, reason=reply.reason)
+                self._record(rows, Skip(problem=problem, contender=contender, reason=reply.reason))
             else:
-                rows[contender] = self._failure(problem, contender, reply)
+                fail(contender, reply)
                 lost = [each for each in ready if each.backend == contender.backend]
                 for each in lost:
                     del ready[each]
                 waiting = lost + waiting
-        return ready, rows
+        return {contender: ready[contender] for contender in folders if contender in ready}
 
     def _ask_prepare(self, problem: Problem, contender: Contender, folder: Path) -> Prepared | Unsupported | Failed:
         self._listener.stage(problem, f"{contender.name}: compile, check, warm up")

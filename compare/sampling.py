@@ -24,6 +24,7 @@ from compare.records import (
 )
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
+Fail = Callable[[Contender, Failed], None]
 TURN_S = {"cpu": 0.04, "gpu": 0.05}  # about this much of each pass in one turn,
 MOST_PER_TURN = 10  # and at most so many iterations of it
 
@@ -56,9 +57,8 @@ class Sampling:
         turn_s = TURN_S[self._settings.device]
         return {name: max(1, min(MOST_PER_TURN, int(turn_s / ready.seconds[name]))) for name in self._settings.passes}
 
-    def run(self, again: Again) -> dict[Contender, Failed]:
-        """Sample until done; returns the contenders that failed on the way."""
-        failures: dict[Contender, Failed] = {}
+    def run(self, again: Again, fail: Fail) -> set[Contender]:
+        """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
         order = random.Random(self._settings.seed)
         start, rounds, active = perf_counter(), 0, list(self._ready)
         while active and not self._done(rounds, perf_counter() - start, active):
@@ -66,11 +66,11 @@ class Sampling:
             for contender in order.sample(active, len(active)):
                 failed = self._turn(contender) if contender in active else None
                 if failed:
-                    failures[contender] = failed
+                    fail(contender, failed)
                     active.remove(contender)
-                    failures |= self._revive(contender, active, again)
+                    self._revive(contender.backend, active, again, fail)
             rounds += 1
-        return failures
+        return set(self._ready) - set(active)
 
     def _turn(self, contender: Contender) -> Failed | None:
         reply = self._fleet.ask(contender.backend, Turn(contender=contender, per_round=self._counts[contender]))
@@ -83,16 +83,17 @@ class Sampling:
         self._refused[contender] += reply.refused
         return None
 
-    def _revive(self, gone: Contender, active: list[Contender], again: Again) -> dict[Contender, Failed]:
-        """The others that shared the failed contender's worker are prepared anew and go on."""
-        failures = {}
-        for contender in [each for each in active if each.backend == gone.backend]:
+    def _revive(self, backend: str, active: list[Contender], again: Again, fail: Fail) -> None:
+        """Prepare the others of a failed contender's worker anew; all of them again after each further failure."""
+        waiting = [each for each in active if each.backend == backend]
+        while waiting:
+            contender = waiting.pop(0)
             reply = again(contender)
             self._restarted.add(contender)
             if not isinstance(reply, Prepared):
-                failures[contender] = reply if isinstance(reply, Failed) else unexpected(reply)
+                fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
                 active.remove(contender)
-        return failures
+                waiting = [each for each in active if each.backend == backend]
 
     def _done(self, rounds: int, elapsed_s: float, active: list[Contender]) -> bool:
         if self._settings.samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from compare import environment, results
 from compare.__version__ import VERSION
 from compare.cases import Plan
 from compare.progress import Display
-from compare.records import SCHEMA_VERSION, DeviceReport, Problem, Row, Run
+from compare.records import SCHEMA_VERSION, DeviceReport, Failure, Problem, Row, Run
 from compare.report import markdown, terminal
 from compare.runner import Runner
 
@@ -43,12 +44,19 @@ class Study:
         """What is being done now."""
         self._display.stage(problem, text)
 
+    def recorded(self, row: Row) -> None:
+        """A finished case is written before anything else can happen."""
+        self._log.append(row)
+        self.rows.append(row)
+
     def finished(self, rows: Sequence[Row]) -> None:
-        """The rows of a finished problem."""
-        for row in rows:
-            self._log.append(row)
-        self.rows += rows
+        """A finished problem is shown."""
         self._display.finished(rows)
+
+    def ordered(self, plan: Plan) -> list[Row]:
+        """All rows in the order of the plan."""
+        problems, contenders = list(plan.problems), list(plan.contenders)
+        return sorted(self.rows, key=lambda row: (problems.index(row.problem), contenders.index(row.contender)))
 
 
 def run_record(plan: Plan, cache: Path) -> Run:
@@ -73,8 +81,16 @@ def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
             Runner(plan, Path(folder), study).run()
         except KeyboardInterrupt:
             console.print("interrupted: the finished rows are kept")
-            return True, study.run, study.rows
-        return False, study.run, study.rows
+            return True, study.run, study.ordered(plan)
+        keep_logs(Path(folder), plan.out, study.rows)
+        return False, study.run, study.ordered(plan)
+
+
+def keep_logs(folder: Path, out: Path, rows: Sequence[Row]) -> None:
+    """Where a case failed, what its worker and the libraries in it said is kept beside the results."""
+    if any(isinstance(row, Failure) for row in rows):
+        for log in folder.glob("*.log"):
+            shutil.copy(log, out)
 
 
 @contextmanager
@@ -95,4 +111,5 @@ def publish(run: Run, rows: Sequence[Row], out: Path, console: Console) -> None:
     """The tables on the terminal and report.md beside the results."""
     (out / results.REPORT).write_text(markdown.render(run, rows), encoding="utf-8")
     terminal.render(run, rows, console)
-    console.print(f"\n{out / results.RESULTS}\n{out / results.REPORT}", highlight=False)
+    paths = f"\n{out / results.RESULTS}\n{out / results.REPORT}"
+    console.print(paths, highlight=False, markup=False, soft_wrap=True)

@@ -104,11 +104,15 @@ def check(found: Sequence[Iteration], expected: int) -> None:
                 f"{one.label}: {one.device_s:.6f} s of device time in a window of {one.window_s:.6f} s wall time"
             )
         if one.kernels != found[0].kernels:
-            missing, extra = found[0].kernels - one.kernels, one.kernels - found[0].kernels
             raise RefusedWindow(
-                f"{one.label}: another set of kernels than in {found[0].label}: "
-                f"missing {dict(missing) or 'none'}, extra {dict(extra) or 'none'}"
+                difference(f"{one.label}: other kernels than in the first iteration", found[0].kernels, one.kernels)
             )
+
+
+def difference(what: str, expected: Counter[str], found: Counter[str]) -> str:
+    """One line that says which kernels are missing and which are extra."""
+    missing, extra = dict(expected - found), dict(found - expected)
+    return f"{what}: missing {missing or 'none'}, extra {extra or 'none'}"
 
 
 def kernels(one: Iteration) -> tuple[Kernel, ...]:

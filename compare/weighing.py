@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,8 @@ Passes = tuple[PassName, ...]
 
 def weigh(
     session: Session, programs: Programs, passes: Passes, problem: Problem
-) -> tuple[dict[PassName, PassMemory], int | None]:
-    """Peak of each pass above its start, and the bytes saved between forward and backward (None without them)."""
+) -> tuple[dict[PassName, PassMemory], int | None, dict[PassName, Counter[str]]]:
+    """Peak of each pass above its start, the bytes saved for backward (None without it), and the kernels that ran."""
     with session.profiler.trace(memory=True) as found:
         saved_by_buffers = _windows(session, programs, passes)
     trace, source = found[0], session.profiler.SOURCE[session.device]
@@ -30,11 +31,13 @@ def weigh(
         assigned = programs.buffer_bytes(name)
         peak = timeline.peak_and_rest(trace, name)[0] if assigned is None else assigned
         peaks[name] = PassMemory(peak_bytes=peak, source=source, buffer_bytes=assigned)
+    seen = {one.label: one.kernels for one in timeline.iterations(trace)}
+    kernels = {name: seen[name] for name in passes if name in seen}
     if passes == ("forward",):
-        return peaks, None
+        return peaks, None, kernels
     if trace.allocations:
-        return peaks, timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem)
-    return peaks, saved_by_buffers
+        return peaks, timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem), kernels
+    return peaks, saved_by_buffers, kernels
 
 
 def _windows(session: Session, programs: Programs, passes: Passes) -> int | None:

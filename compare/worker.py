@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import socket
 import sys
 from time import perf_counter
@@ -25,6 +27,8 @@ from compare.messages import (
 )
 from compare.records import DeviceReport, FailureStatus
 from compare.resident import total_bytes
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def pin(threads: int) -> None:
@@ -112,8 +116,15 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def die_with_parent() -> None:
+    """On Linux the kernel ends this process when its parent is gone, even in the middle of a hanging kernel."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> None:
     """Entry of the child process: argv holds the channel's file descriptor."""
+    die_with_parent()
     end = socket.socket(fileno=int(sys.argv[1]))
     Worker(Channel(end, Request)).serve()
 
