@@ -27,6 +27,7 @@ from compare.oracle import Tensors
 from compare.records import Agreement, Device, Dtype, Problem, Record, TensorError
 
 Array = NDArray[Any]
+Found = dict[str, dict[str, Array]]
 
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
 UNIT_ROUNDOFF: dict[Dtype, float] = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
@@ -106,13 +107,14 @@ class Worst:
 class Comparison:
     """One problem: the truth and the yardstick of each drawn slice, and what each contender shows against them."""
 
-    def __init__(self, request: Judge) -> None:
-        self.problem, self.device = request.problem, request.device
-        self.q, self.k, self.v, self.do = inputs.draw(request.problem)
-        self.mask = parse_mask(request.problem.mask)
-        found = {name: load(Path(folder)) for name, folder in request.folders.items()}
+    def __init__(self, problem: Problem, device: Device, tensors: inputs.Inputs, found: Found) -> None:
+        """``found`` is what each contender computed on q, k, v and dO: its name -> ``pass.tensor`` -> array."""
+        self.problem, self.device = problem, device
+        self.q, self.k, self.v, self.do = tensors
+        self.mask = parse_mask(problem.mask)
         self.arrays = {
-            name: {key: a for key, a in files.items() if self._fits(key, a)} for name, files in found.items()
+            name: {key: array for key, array in files.items() if self._fits(key, array)}
+            for name, files in found.items()
         }
         self.misshapen = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
         self.yardstick = {tensor: Worst() for tensor in FACTOR}
@@ -121,8 +123,8 @@ class Comparison:
         self.checked = 0
 
     def _fits(self, key: str, array: Array) -> bool:
-        """Whether a contender's tensor has the shape of the tensor that it is a gradient of (out has q's)."""
-        shapes = {"out": self.q, "dq": self.q, "dk": self.k, "dv": self.v}
+        """Whether a contender's tensor has the shape of the tensor that it is a gradient of (out has dO's)."""
+        shapes = {"out": self.do, "dq": self.q, "dk": self.k, "dv": self.v}
         return array.shape == shapes[key.split(".")[1]].shape
 
     def check(self, part: Slice) -> None:
@@ -221,7 +223,9 @@ def load(folder: Path) -> dict[str, Array]:
 
 def judge(request: Judge) -> Judged:
     """Check slices until all are done or the time is up; at least one."""
-    comparison, slices = Comparison(request), drawn_slices(request.problem)
+    found = {name: load(Path(folder)) for name, folder in request.folders.items()}
+    comparison = Comparison(request.problem, request.device, inputs.draw(request.problem), found)
+    slices = drawn_slices(request.problem)
     for part in within(slices, request.budget_s):
         comparison.check(part)
     return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from compare import inputs
-from compare.agreement import Comparison, Judge, Worst, drawn_slices
+from compare.agreement import Comparison, drawn_slices
 from compare.backends import BACKENDS, backend, missing_modules, variants
 from compare.records import Agreement, Problem
 
@@ -93,10 +93,7 @@ def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], sca
     assert {key: array.shape for key, array in found.items()} == {key: shapes[key.split(".")[1]] for key in found}
     if scale is not None:
         problem = replace(problem, head_dim=round(scale**-2))
-    comparison = Comparison(Judge(problem=problem, device="cpu", folders={}, budget_s=1.0))
-    comparison.q, comparison.k, comparison.v, comparison.do = arrays
-    comparison.arrays = {"found": found}
-    comparison.errors = {"found": {key: Worst() for key in found}}
+    comparison = Comparison(problem, "cpu", arrays, {"found": found})
     slices = drawn_slices(problem)
     for part in slices:
         comparison.check(part)
