@@ -1,10 +1,11 @@
 """Every output and gradient against the float64 oracle and against the other contenders, in a process of its own.
 
 The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the
-difference over the norm of the true row.  Its maximum and its root mean square over the checked rows may be FACTOR
-times what a naive NumPy implementation in the case's own dtype and matmul precision shows on the same inputs: 2 for
-the output and 3 for gradients, as in flash-attention's tests (Dao-AILab/flash-attention, tests/test_flash_attn.py).
-So the tolerance follows the problem, and a bf16 or TF32 result passed off as float32 is orders of magnitude outside.
+difference over the size of the row's terms (`compare.oracle.RowSizes`).  Its maximum and its root mean square over the
+checked rows may be FACTOR times what a naive NumPy implementation in the case's own dtype and matmul precision shows on
+the same inputs: 2 for the output and 3 for gradients, as in flash-attention's tests (Dao-AILab/flash-attention,
+tests/test_flash_attn.py).  So the tolerance follows the problem, and a bf16 or TF32 result passed off as float32 is
+orders of magnitude outside.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from compare import inputs, oracle
 from compare.contract import parse_mask
 from compare.messages import Channel
-from compare.oracle import Tensors
+from compare.oracle import RowSizes
 from compare.records import Agreement, Device, Dtype, Problem, Record, TensorError
 
 Array = NDArray[Any]
@@ -31,9 +32,9 @@ Found = dict[str, dict[str, Array]]
 
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
 UNIT_ROUNDOFF: dict[Dtype, float] = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
-# A row far smaller than the rest (dQ of a query that sees one key is exactly zero) is compared on this share of the
-# root-mean-square row norm, for its error comes from terms of that size.
-SMALL_ROW = 0.1
+# A row whose terms are this much smaller than the typical row's is compared on this share of the typical size: there
+# float32 and float16 underflow.
+SMALL_ROW = 1e-3
 FEW_KEYS_ROUNDINGS = 16.0
 NOT_FINITE = 1e30  # the error of a row that holds NaN or infinity, and of a tensor of the wrong shape
 
@@ -76,12 +77,11 @@ def drawn_slices(problem: Problem) -> list[Slice]:
     return [every[i] for i in order]
 
 
-def row_errors(found: Array, truth: Array) -> Array:
-    """Norm of each row's difference over the norm of the true row (or SMALL_ROW of the typical one), flat."""
-    norms = np.linalg.norm(truth, axis=-1)
-    typical = float(np.sqrt(np.mean(norms**2))) if norms.size else 0.0
-    scale = np.maximum(norms, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
-    errors = np.linalg.norm(found - truth, axis=-1) / scale
+def row_errors(difference: Array, sizes: Array) -> Array:
+    """Norm of each row's difference over the size of the row's terms, flat."""
+    typical = float(np.sqrt(np.mean(np.square(sizes)))) if sizes.size else 0.0
+    scale = np.maximum(sizes, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
+    errors = np.linalg.norm(difference, axis=-1) / scale
     return np.minimum(np.where(np.isfinite(errors), errors, NOT_FINITE), NOT_FINITE).ravel()
 
 
@@ -102,6 +102,10 @@ class Worst:
     def rms_error(self) -> float:
         """Root mean square over all rows so far."""
         return float(np.sqrt(self._squares / self._rows)) if self._rows else 0.0
+
+
+WRONG_SHAPE = Worst()
+WRONG_SHAPE.add(np.array([NOT_FINITE]))
 
 
 class Comparison:
@@ -131,25 +135,26 @@ class Comparison:
         """Compute the oracle on one slice and hold every contender against it."""
         tensors = (part.of("out", self.q), part.of("dk", self.k), part.of("dv", self.v), part.of("out", self.do))
         scale = self.problem.head_dim**-0.5
-        truth = oracle.attention_with_gradients(*tensors, self.mask, scale, oracle.EXACT)
+        truth, sizes = oracle.attention_with_gradients(*tensors, self.mask, scale, oracle.EXACT)
         working = oracle.working(self.problem, self.device)
-        rough = oracle.attention_with_gradients(*tensors, self.mask, scale, working)
+        rough, _ = oracle.attention_with_gradients(*tensors, self.mask, scale, working)
         for tensor, worst in self.yardstick.items():
-            worst.add(row_errors(getattr(rough, tensor).astype(np.float64), getattr(truth, tensor)))
+            difference = getattr(rough, tensor).astype(np.float64) - getattr(truth, tensor)
+            worst.add(row_errors(difference, getattr(sizes, tensor)))
         for name, files in self.arrays.items():
             for key, array in files.items():
                 tensor = key.split(".")[1]
-                self.errors[name][key].add(row_errors(part.of(tensor, array), getattr(truth, tensor)))
-        self._cross(part, truth)
+                difference = part.of(tensor, array) - getattr(truth, tensor)
+                self.errors[name][key].add(row_errors(difference, getattr(sizes, tensor)))
+        self._cross(part, sizes)
         self.checked += 1
 
-    def _cross(self, part: Slice, truth: Tensors) -> None:
+    def _cross(self, part: Slice, sizes: RowSizes) -> None:
         for (one, other), gaps in self.gaps.items():
             for key in self.arrays[one].keys() & self.arrays[other].keys():
                 tensor = key.split(".")[1]
-                exact = getattr(truth, tensor)
                 difference = part.of(tensor, self.arrays[one][key]) - part.of(tensor, self.arrays[other][key])
-                gaps[tensor].add(row_errors(exact + difference, exact))
+                gaps[tensor].add(row_errors(difference, getattr(sizes, tensor)))
 
     def allowed(self, tensor: str) -> tuple[float, float]:
         """What the rule allows as maximum and as root mean square."""
@@ -160,7 +165,7 @@ class Comparison:
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
         tensors = tuple(self._tensor(key, worst) for key, worst in sorted(self.errors[name].items()))
-        tensors += tuple(self._misshapen(key) for key in self.misshapen[name])
+        tensors += tuple(self._tensor(key, WRONG_SHAPE) for key in self.misshapen[name])
         gap = self._largest_gap(name)
         fine = bool(tensors) and all(each.agrees for each in tensors)
         return Agreement(
@@ -182,17 +187,6 @@ class Comparison:
             allowed_max=allowed_max,
             allowed_rms=allowed_rms,
             agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
-        )
-
-    def _misshapen(self, key: str) -> TensorError:
-        allowed_max, allowed_rms = self.allowed(key.split(".")[1])
-        return TensorError(
-            tensor=key,
-            max_error=NOT_FINITE,
-            rms_error=NOT_FINITE,
-            allowed_max=allowed_max,
-            allowed_rms=allowed_rms,
-            agrees=False,
         )
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:

@@ -37,6 +37,20 @@ class Tensors(NamedTuple):
     dv: Array
 
 
+class RowSizes(NamedTuple):
+    """The size of the terms that make up each row: out and dq [G, T], dk and dv [S].
+
+    A row is a sum of terms; its size is the root of the sum of their squared norms, the terms of dS = P (dP - D) taken
+    before they cancel.  One unit of independent relative rounding error in every term moves the row by this much
+    (Higham & Mary 2019, doi 10.1137/18M1226312), also where the row itself is zero.
+    """
+
+    out: Array
+    dq: Array
+    dk: Array
+    dv: Array
+
+
 EXACT = Arithmetic(np.float64, lambda x: x, lambda x: x)
 
 
@@ -57,8 +71,8 @@ def keys_of_rows(mask: Mask, first: int, last: int, kv_len: int) -> tuple[int, i
 
 def attention_with_gradients(
     q: Array, k: Array, v: Array, do: Array, mask: Mask, scale: float, arithmetic: Arithmetic
-) -> Tensors:
-    """Output and gradients of one slice, as the naive formulas give them:
+) -> tuple[Tensors, RowSizes]:
+    """Output and gradients of one slice and the sizes of their rows, as the naive formulas give them:
 
     P = softmax(scale Q K^T), O = P V, dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(P dP)), dQ = scale dS K,
     dK = dS^T (scale Q)   (Dao et al. 2022, https://arxiv.org/abs/2205.14135, appendix B).
@@ -70,6 +84,8 @@ def attention_with_gradients(
     groups, rows = q.shape[:2]
     out, dq = np.zeros_like(do), np.zeros_like(q)
     dk, dv = np.zeros_like(k), np.zeros_like(v)
+    sizes = RowSizes(*(np.zeros(x.shape[:-1], kind) for x in (out, dq, dk, dv)))
+    q2, k2, v2, do2 = (np.sum(np.square(x), axis=-1) for x in (q, k, v, do))
     step = max(1, CHUNK_SCORES // max(1, groups * len(k)))
     for start in range(0, rows, step):
         stop = min(start + step, rows)
@@ -83,8 +99,13 @@ def attention_with_gradients(
         p = store(weights)
         out[at] = store(operand(p) @ v_op[keys])
         dp = store(do_op[at] @ v_op[keys].T)
-        ds = store(p * (dp - (p * dp).sum(-1, keepdims=True)))  # from P as it was stored, as autograd does
+        mean = (p * dp).sum(-1, keepdims=True)
+        ds = store(p * (dp - mean))  # from P as it was stored, as autograd does
         dq[at] = store(store(operand(ds) @ k_op[keys]) * kind(scale))
         dv[keys] += np.tensordot(operand(p), do_op[at], axes=((0, 1), (0, 1)))
         dk[keys] += np.tensordot(operand(ds), q_op[at], axes=((0, 1), (0, 1)))
-    return Tensors(out, dq, store(dk), store(dv))
+        weight, term = np.square(p), np.square(p * (np.abs(dp) + np.abs(mean)))
+        sizes.out[at], sizes.dq[at] = weight @ v2[keys], term @ k2[keys] * kind(scale) ** 2
+        sizes.dv[keys] += np.tensordot(weight, do2[at], axes=((0, 1), (0, 1)))
+        sizes.dk[keys] += np.tensordot(term, q2[at], axes=((0, 1), (0, 1)))
+    return Tensors(out, dq, store(dk), store(dv)), RowSizes(*map(np.sqrt, sizes))

@@ -226,6 +226,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     host: dict[str, str]
     environment: dict[str, dict[str, str]]
     backends: tuple[DeviceReport, ...] = ()
+    planned_cases: int | None = None
 
 
 Row = Measurement | Skip | Failure

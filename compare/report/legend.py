@@ -13,7 +13,7 @@ from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 
 STOPPED = {
     "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.0%}",
-    "budget": "budget: stopped when the time for the problem was spent",
+    "budget": "budget: stopped when the time of its cases was spent",
     "samples": "samples: ran as many samples as were asked for",
 }
 
@@ -22,9 +22,12 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What a reader must know before the numbers, as (name, value): when, where, with what, with which settings."""
     settings = run.settings
     precisions = dict.fromkeys(row.problem.matmul_precision for row in rows if row.problem.dtype == "float32")
-    budget = f"{settings.samples} samples" if settings.samples else f"{settings.budget_s:g} s per problem"
+    budget = f"{settings.samples} samples" if settings.samples else f"{settings.budget_s:g} s per case"
     chosen = {
         "date": run.date,
+        "incomplete": f"{len(rows)} of {run.planned_cases} planned cases"
+        if len(rows) < (run.planned_cases or 0)
+        else "",
         "command": run.command,
         **{report.backend: backend_line(report) for report in run.backends},
         "float32 matmul": ", ".join(precisions),
