@@ -23,8 +23,8 @@ GIVE_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**17)}
 
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
 RELEVANT = re.compile(
-    r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NVIDIA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
-    r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES"
+    r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
+    r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE|NVIDIA_VISIBLE_DEVICES"
 )
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
 
@@ -55,9 +55,9 @@ def allocator(malloc: Malloc) -> dict[str, str]:
 
 
 def relevant(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that can change a result, without anything that looks like a secret."""
+    """The variables that can change a result, without anything that looks like a secret; of a compiler its name."""
     return {
-        name: value
+        name: Path(value).name if name in ("CC", "CXX") else value
         for name, value in sorted(environment.items())
         if RELEVANT.fullmatch(name) and not SECRET.search(name)
     }

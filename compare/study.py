@@ -61,7 +61,9 @@ class Study:
 
 def run_record(plan: Plan, cache: Path) -> Run:
     """The circumstances of the run, before any backend has started."""
-    workers = environment.fair(plan.settings, cache)
+    workers = {
+        name: value.replace(str(cache), "<run>") for name, value in environment.fair(plan.settings, cache).items()
+    }
     return Run(
         schema_version=SCHEMA_VERSION,
         program_version=VERSION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 from compare.options import build_parser
@@ -53,3 +54,8 @@ def test_ci_runs_the_readmes_test_command_word_for_word() -> None:
     assert commands[0].endswith("-m compare --backend both")
     assert commands[1].endswith("-m pytest")
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_first_table_is_the_committed_results() -> None:
+    script = import_module("scripts.readme_table")
+    assert script.readme(README) == README
