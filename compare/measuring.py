@@ -58,9 +58,9 @@ class Session:
             costs[name], result = self._first_call(programs, name)
             self._write(result, name, request)
             del result
-        memory, saved, kernels = weighing.weigh(self, programs, request.passes, case.problem)
-        self._kernels |= {(case.contender, name): found for name, found in kernels.items()}
-        warnings: list[Notice] = []
+        weight = weighing.weigh(self, programs, request.passes, case.problem)
+        self._kernels |= {(case.contender, name): found for name, found in weight.kernels.items()}
+        warnings = list(weight.notices)
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
             costs[name] = _with_warmup(costs[name], watch)
@@ -72,8 +72,8 @@ class Session:
         return Prepared(
             costs=costs,
             seconds=self._seconds[case.contender],
-            memory=memory,
-            saved_bytes=saved,
+            memory=weight.peaks,
+            saved_bytes=weight.saved_bytes,
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
             warnings=tuple(warnings),
         )
