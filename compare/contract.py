@@ -25,13 +25,13 @@ class Mask(NamedTuple):
 
 def parse_mask(text: str) -> Mask:
     """Read ``full``, ``causal``, ``window:W`` or ``strided:L`` (W and L from 1 to MOST)."""
-    kind, colon, size = text.partition(":")
+    kind, colon, size = text.partition(":") if isinstance(text, str) else ("", "", "")
     if kind in ("full", "causal") and not colon:
         return Mask(kind)
     sized = kind in ("window", "strided") and size.isdecimal() and len(size) <= len(str(MOST))
     if sized and 1 <= int(size) <= MOST:
         return Mask(kind, int(size))
-    raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L from 1 to {MOST}, got {text[:60]!r}")
+    raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L from 1 to {MOST}, got {str(text)[:60]!r}")
 
 
 def visible(mask: Mask, i: Any, j: Any) -> Any:
@@ -66,8 +66,8 @@ def check_visible(mask: Mask, q_len: int, kv_len: int) -> None:
     last = last_query_with_a_key(mask, kv_len)
     if last is not None and q_len - 1 > last:
         raise ValueError(
-            f"mask {mask.kind}: expected every query to see a key, got {q_len} queries on {kv_len} keys, "
-            f"where query {last + 1} sees none"
+            f"mask {mask.kind}:{mask.size}: expected every query to see a key, got {q_len} queries on {kv_len} keys, "
+            f"where query {last + 1} sees none; possible: up to {last + 1} queries"
         )
 
 

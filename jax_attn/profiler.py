@@ -14,6 +14,9 @@ from jax.profiler import ProfileData, ProfileOptions
 from compare.timeline import Allocation, Span, Trace
 
 WINDOW = "compare:"
+END = "end: "
+# XLA:CPU hands these to its thread pool and returns; the mark of their end comes when the last task is done.
+ASYNCHRONOUS = ("dot", "convolution")
 SOURCE = {"cpu": "XLA buffer assignment", "gpu": "XPlane allocation events"}
 
 
@@ -39,21 +42,36 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
 def _read(data: ProfileData) -> Trace:
     """Kernels are the events of the GPU planes; on a CPU, ops are the host events that name an HLO op."""
     windows, work, allocations = [], [], []
+    products: list[tuple[Any, Any]] = []
+    ends: dict[Any, int] = {}
     for plane in data.planes:
         on_gpu, on_host = plane.name.startswith("/device:GPU"), plane.name.startswith("/host:")
         for event in (event for line in plane.lines for event in line.events):
-            if on_gpu or (on_host and _is_op(event)):
+            if on_gpu:
                 work.append(_span(event, event.name))
             elif event.name.startswith(WINDOW):
                 windows.append(_span(event, event.name.removeprefix(WINDOW)))
             elif event.name in ("MemoryAllocation", "MemoryDeallocation"):
                 allocations.append(_allocation(event))
-    return Trace(windows, work, allocations)
+            elif on_host and event.name.startswith(END):
+                ends[dict(event.stats).get("_c")] = int(event.end_ns)
+            elif on_host and _is_op(event):
+                if event.name.startswith(ASYNCHRONOUS):
+                    products.append((event, dict(event.stats).get("_p")))
+                else:
+                    work.append(_span(event, event.name))
+    return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations)
+
+
+def _until(event: Any, end_ns: int | None) -> Span:
+    """A product from its start to the mark of its end: its event covers only the queueing of its tasks."""
+    span = _span(event, event.name)
+    return span._replace(end_ns=max(span.end_ns, end_ns or 0))
 
 
 def _is_op(event: Any) -> bool:
-    """Whether a host event is the execution of an HLO op (and not the mark of its end, or waiting)."""
-    return not event.name.startswith(("end: ", "ThunkExecutor")) and any(key == "hlo_op" for key, _ in event.stats)
+    """Whether a host event is the execution of an HLO op, and not waiting."""
+    return not event.name.startswith("ThunkExecutor") and any(key == "hlo_op" for key, _ in event.stats)
 
 
 def _span(event: Any, name: str) -> Span:
