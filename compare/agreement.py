@@ -23,20 +23,17 @@ from numpy.typing import NDArray
 
 from compare import inputs, oracle
 from compare.contract import parse_mask
+from compare.errors import NOT_FINITE, Worst, rounding_error, row_errors
 from compare.messages import Channel
 from compare.oracle import RowSizes
-from compare.records import Agreement, Device, Dtype, Problem, Record, TensorError
+from compare.records import Agreement, Device, Problem, Record, TensorError
 
 Array = NDArray[Any]
 Found = dict[str, dict[str, Array]]
 
+# Two contenders may differ by both their allowances, on sizes that for unchecked slices are those of a checked one.
+GAP_FACTOR = 4.0
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
-UNIT_ROUNDOFF: dict[Dtype, float] = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
-# A row whose terms are this much smaller than the typical row's is compared on this share of the typical size: there
-# float32 and float16 underflow.
-SMALL_ROW = 1e-3
-FEW_KEYS_ROUNDINGS = 16.0
-NOT_FINITE = 1e30  # the error of a row that holds NaN or infinity, and of a tensor of the wrong shape
 
 
 class Judge(Record, frozen=True, tag=True):
@@ -77,35 +74,8 @@ def drawn_slices(problem: Problem) -> list[Slice]:
     return [every[i] for i in order]
 
 
-def row_errors(difference: Array, sizes: Array) -> Array:
-    """Norm of each row's difference over the size of the row's terms, flat."""
-    typical = float(np.sqrt(np.mean(np.square(sizes)))) if sizes.size else 0.0
-    scale = np.maximum(sizes, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
-    errors = np.linalg.norm(difference, axis=-1) / scale
-    return np.minimum(np.where(np.isfinite(errors), errors, NOT_FINITE), NOT_FINITE).ravel()
-
-
-class Worst:
-    """Running maximum and root mean square of row errors."""
-
-    def __init__(self) -> None:
-        self.max_error, self._squares, self._rows = 0.0, 0.0, 0
-
-    def add(self, errors: Array) -> None:
-        """Take more rows in."""
-        if errors.size:
-            self.max_error = max(self.max_error, float(errors.max()))
-            self._squares += float(np.sum(errors**2))
-            self._rows += errors.size
-
-    @property
-    def rms_error(self) -> float:
-        """Root mean square over all rows so far."""
-        return float(np.sqrt(self._squares / self._rows)) if self._rows else 0.0
-
-
-WRONG_SHAPE = Worst()
-WRONG_SHAPE.add(np.array([NOT_FINITE]))
+UNSOUND = Worst()
+UNSOUND.add(np.array([NOT_FINITE]))
 
 
 class Comparison:
@@ -117,19 +87,20 @@ class Comparison:
         self.q, self.k, self.v, self.do = tensors
         self.mask = parse_mask(problem.mask)
         self.arrays = {
-            name: {key: array for key, array in files.items() if self._fits(key, array)}
+            name: {key: array for key, array in files.items() if self._is_sound(key, array)}
             for name, files in found.items()
         }
-        self.misshapen = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
+        self.unsound = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
         self.yardstick = {tensor: Worst() for tensor in FACTOR}
-        self.errors = {name: {key: Worst() for key in files} for name, files in self.arrays.items()}
+        self.errors = {name: {_tensor_of(key): Worst() for key in files} for name, files in self.arrays.items()}
         self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
         self.checked = 0
+        self.sizes: RowSizes | None = None
 
-    def _fits(self, key: str, array: Array) -> bool:
-        """Whether a contender's tensor has the shape of the tensor that it is a gradient of (out has dO's)."""
+    def _is_sound(self, key: str, array: Array) -> bool:
+        """Whether a tensor has the shape of the one that it is a gradient of (out: dO), and is finite throughout."""
         shapes = {"out": self.do, "dq": self.q, "dk": self.k, "dv": self.v}
-        return array.shape == shapes[key.split(".")[1]].shape
+        return array.shape == shapes[key.split(".")[1]].shape and bool(np.isfinite(array).all())
 
     def check(self, part: Slice) -> None:
         """Compute the oracle on one slice and hold every contender against it."""
@@ -145,11 +116,13 @@ class Comparison:
             for key, array in files.items():
                 tensor = key.split(".")[1]
                 difference = part.of(tensor, array) - getattr(truth, tensor)
-                self.errors[name][key].add(row_errors(difference, getattr(sizes, tensor)))
-        self._cross(part, sizes)
+                self.errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
+        self.cross(part, sizes)
         self.checked += 1
+        self.sizes = self.sizes or sizes
 
-    def _cross(self, part: Slice, sizes: RowSizes) -> None:
+    def cross(self, part: Slice, sizes: RowSizes) -> None:
+        """Hold the contenders against each other on one slice; where it was not checked, another's sizes serve."""
         for (one, other), gaps in self.gaps.items():
             for key in self.arrays[one].keys() & self.arrays[other].keys():
                 tensor = key.split(".")[1]
@@ -165,11 +138,10 @@ class Comparison:
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
         tensors = tuple(self._tensor(key, worst) for key, worst in sorted(self.errors[name].items()))
-        tensors += tuple(self._tensor(key, WRONG_SHAPE) for key in self.misshapen[name])
+        tensors += tuple(self._tensor(key, UNSOUND) for key in self.unsound[name])
         gap = self._largest_gap(name)
-        fine = bool(tensors) and all(each.agrees for each in tensors)
         return Agreement(
-            agrees=fine,
+            agrees=self._true(name) and not self._out_of_line(name),
             tensors=tensors,
             checked_slices=self.checked,
             slices=slices,
@@ -177,6 +149,21 @@ class Comparison:
             other_error=gap[1] if gap else None,
             other_allowed=gap[2] if gap else None,
         )
+
+    def _true(self, name: str) -> bool:
+        """Whether all tensors of a contender agree with the oracle, and there are any."""
+        found = [self._tensor(key, worst) for key, worst in self.errors[name].items()]
+        return bool(found) and not self.unsound[name] and all(each.agrees for each in found)
+
+    def _out_of_line(self, name: str) -> bool:
+        """Whether a contender differs somewhere in its tensors from most of those that agree with the oracle."""
+        others = [other for other in self.arrays if other != name and self._true(other)]
+        apart = [other for other in others if self._apart(name, other)]
+        return 2 * len(apart) > len(others)
+
+    def _apart(self, one: str, other: str) -> bool:
+        gaps = self.gaps[(one, other) if (one, other) in self.gaps else (other, one)]
+        return any(worst.max_error > GAP_FACTOR * self.allowed(tensor)[0] for tensor, worst in gaps.items())
 
     def _tensor(self, key: str, worst: Worst) -> TensorError:
         allowed_max, allowed_rms = self.allowed(key.split(".")[1])
@@ -190,9 +177,9 @@ class Comparison:
         )
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
-        """The contender furthest from this one, by the share of the allowed gap (twice the rule) that it uses."""
+        """The contender furthest from this one, by the share of the allowed gap that it uses."""
         found = [
-            (b if name == a else a, worst.max_error, 2 * self.allowed(tensor)[0])
+            (b if name == a else a, worst.max_error, GAP_FACTOR * self.allowed(tensor)[0])
             for (a, b), gaps in self.gaps.items()
             if name in (a, b)
             for tensor, worst in gaps.items()
@@ -200,18 +187,13 @@ class Comparison:
         return max(found, key=lambda gap: gap[1] / gap[2] if gap[2] else 0.0, default=None)
 
 
-def rounding_error(problem: Problem) -> float:
-    """What any correct float32 implementation may be off by, relative to a row.
-
-    A sum over the keys in any order: sqrt(S) u (Higham & Mary 2019, doi 10.1137/18M1226312); and where there are few
-    keys, a dozen roundings in a row and an exponential that vector libraries compute to a few units in the last place.
-    """
-    keys = max(problem.kv_len, problem.q_len)
-    return UNIT_ROUNDOFF["float32"] * max(FEW_KEYS_ROUNDINGS, float(np.sqrt(keys)))
+def _tensor_of(key: str) -> str:
+    """``pass.tensor`` of the key ``pass.tensor.when``: first and last numbers are one verdict."""
+    return ".".join(key.split(".")[:2])
 
 
 def load(folder: Path) -> dict[str, Array]:
-    """``pass.tensor`` -> array, mapped and not read: only the drawn slices are looked at."""
+    """``pass.tensor.when`` -> array, mapped and not read: only the drawn slices are looked at."""
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 
 
@@ -222,6 +204,9 @@ def judge(request: Judge) -> Judged:
     slices = drawn_slices(request.problem)
     for part in within(slices, request.budget_s):
         comparison.check(part)
+    for part in slices[comparison.checked :]:
+        if comparison.sizes:
+            comparison.cross(part, comparison.sizes)
     return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
 
 

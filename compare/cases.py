@@ -47,6 +47,7 @@ class Plan(Record, frozen=True):
     contenders: tuple[Contender, ...]
     out: Path
     command: str
+    note: str = ""
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -87,7 +88,7 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
             head_dim=d_model // heads,
             mask=mask,
             dtype=dtype,
-            matmul_precision=precision if dtype == "float32" else "ieee",
+            matmul_precision=precision if dtype == "float32" else "default",  # concerns float32 products only
             seed=seed,
         )
         check_problem(problem, d_model)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compare.options import parse
 from compare.records import Failure, Measurement, Row
+from compare.results import RESULTS
 
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -34,8 +35,7 @@ def create(out: Path) -> None:
     """Make the results folder, or end with one line and code 2."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
+        (out / RESULTS).touch(exist_ok=False)  # claims the folder, should two runs begin at once
     except OSError as error:
         print(f"compare: error: --out {out}: cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from error

@@ -41,17 +41,19 @@ def _succeeded(process: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def choose(asked: Device | None, names: tuple[str, ...]) -> Device:
-    """The device of a run: the one asked for, else a GPU that all backends see, else the CPU.
+def choose(asked: Device | None, names: tuple[str, ...]) -> tuple[Device, str]:
+    """The device of a run: the one asked for, else a GPU that all backends see, else the CPU; and a note on the choice.
 
     Raises ValueError where a GPU is asked for and a backend sees none.
     """
     if asked == "cpu" or (asked is None and not has_gpu_node()):
-        return "cpu"
+        return "cpu", ""
     blind = blind_backends(names) if has_gpu_node() else list(names)
     if asked == "gpu" and blind:
         raise ValueError(f"--device gpu: {' and '.join(blind)} can open no GPU here; possible: cpu ({GPU_HINT})")
-    return "cpu" if blind else "gpu"
+    if blind:
+        return "cpu", f"on the CPU, because {' and '.join(blind)} can open no GPU here; {GPU_HINT}"
+    return "gpu", ""
 
 
 def cpu_threads() -> int:

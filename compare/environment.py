@@ -21,6 +21,9 @@ RECYCLE = {
 # For reading resident memory: every block of some size is mapped by itself and goes back when it is freed.
 GIVE_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(2**17)}
 
+# These would overrule the matmul precision that a run asks for, so workers do not inherit them.
+OVERRIDES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
 RELEVANT = re.compile(
     r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"

@@ -10,6 +10,7 @@ from compare import environment
 from compare.backends import backend
 from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started
 from compare.records import DeviceReport, Settings
+from compare.resident import available_bytes, of_process
 from compare.workers import WorkerProcess
 
 
@@ -25,7 +26,8 @@ class Fleet:
 
     def environment(self) -> dict[str, str]:
         """The environment of every worker of this run."""
-        return dict(os.environ) | environment.fair(self._settings, self._folder)
+        inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
+        return inherited | environment.fair(self._settings, self._folder)
 
     def start(self, name: str) -> Failed | None:
         """Make sure that the backend's worker is up; a backend that once could not start is not tried again."""
@@ -81,9 +83,19 @@ class Fleet:
             reply = self.ask(name, Finish())
             self._held[name] = reply.held_bytes if isinstance(reply, Finished) else 0
         for name in list(self._live):
-            total = self.reports[name].total_bytes
-            if total and self._held[name] + len(self._live) * needed_bytes > total:
+            if self._starves(name, needed_bytes):
                 self.drop(name)
+
+    def _starves(self, name: str, needed_bytes: int) -> bool:
+        """Whether what a worker keeps for itself leaves too little for all contenders of the next problem."""
+        if self._settings.device == "cpu":  # its malloc keeps freed pages
+            free = available_bytes()
+            return free is not None and len(self._live) * needed_bytes > free
+        return self._held[name] + len(self._live) * needed_bytes > self.reports[name].total_bytes
+
+    def resident_bytes(self) -> int:
+        """Memory of this machine that the live workers hold."""
+        return sum(of_process(worker.pid) for worker in self._live.values())
 
     def pid(self, name: str) -> int | None:
         """Process id of a live worker."""

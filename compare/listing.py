@@ -10,6 +10,7 @@ from compare.backends import BACKENDS, missing_modules, variants
 from compare.cases import Plan
 from compare.contract import MASKS
 from compare.records import DTYPES, PASSES, PRECISIONS
+from compare.resident import available_bytes
 
 
 def show_choices(console: Console) -> int:
@@ -34,20 +35,25 @@ def show_choices(console: Console) -> int:
 
 def show_plan(plan: Plan, console: Console) -> int:
     """The cases in order, with what each needs and how long it may take."""
-    table = Table("#", "problem", "contender", title=f"{plan.settings.device}: cases in order", title_justify="left")
+    device, passes = plan.settings.device, plan.settings.passes
+    table = Table("#", "problem", "contender", title=f"{device}: cases in order", title_justify="left")
     table.add_column("needs MB", justify="right")
-    table.add_column("at most s", justify="right")
-    total_s = 0.0
+    table.add_column("about s", justify="right")
+    free = available_bytes() if device == "cpu" else None
+    total_s, skipped = 0.0, 0
     for number, problem in enumerate(plan.problems, 1):
+        needed, seconds = cases.case_bytes(problem, passes), cases.case_s(problem, plan.settings)
+        fits = free is None or needed * len(plan.backends) <= free
         for at, contender in enumerate(plan.contenders):
-            seconds = cases.case_s(problem, plan.settings)
-            total_s += seconds
-            needed = cases.case_bytes(problem, plan.settings.passes) / 1e6
+            total_s, skipped = total_s + seconds * fits, skipped + (not fits)
             heading = (str(number), problem.label) if at == 0 else ("", "")
-            table.add_row(*heading, contender.name, f"{needed:.0f}", f"{seconds:.0f}")
+            table.add_row(*heading, contender.name, f"{needed / 1e6:.0f}", f"{seconds:.0f}" if fits else "skipped")
     console.print(table)
-    cases_count = len(plan.problems) * len(plan.contenders)
-    console.print(
-        f"{cases_count} cases, about {total_s / 60:.0f} minutes; results would go to {plan.out}", highlight=False
-    )
+    if free is not None and skipped:
+        console.print(
+            f"{skipped} cases need more than the {free / 1e9:.1f} GB of memory that are available", markup=False
+        )
+    count = len(plan.problems) * len(plan.contenders) - skipped
+    minutes, seconds = divmod(round(total_s), 60)
+    console.print(f"{count} cases, about {minutes}:{seconds:02d} minutes; results would go to {plan.out}", markup=False)
     return 0

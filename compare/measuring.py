@@ -20,7 +20,7 @@ import numpy as np
 from compare import inputs, timeline, weighing
 from compare.backends import Adapter, Programs
 from compare.clock import Stopwatch
-from compare.messages import Prepare, Prepared, Resident, Residents, Turn, Turned
+from compare.messages import Prepare, Prepared, Repeat, Repeated, Resident, Residents, Turn, Turned
 from compare.records import Case, Contender, Cost, Device, Kernel, Notice, PassName, Problem
 from compare.resident import ResidentGrowth
 
@@ -56,7 +56,7 @@ class Session:
         costs: dict[str, Cost] = {}
         for name in request.passes:
             costs[name], result = self._first_call(programs, name)
-            self._write(result, name, request)
+            self._write(result, name, Path(request.folder), "first")
             del result
         weight = weighing.weigh(self, programs, request.passes, case.problem)
         self._kernels |= {(case.contender, name): found for name, found in weight.kernels.items()}
@@ -111,10 +111,24 @@ class Session:
         trace_s, compile_s = after.trace_s - before.trace_s, after.compile_s - before.compile_s
         return Cost(trace_s=trace_s, compile_s=compile_s, first_call_s=elapsed - trace_s - compile_s), result
 
-    def _write(self, result: Any, name: PassName, request: Prepare) -> None:
+    def _write(self, result: Any, name: PassName, folder: Path, when: str) -> None:
+        """Leave the numbers for the judge, ``pass.tensor.when``; another dtype than the problem's is an error."""
         tensors = (result,) if name == "forward" else result
+        expected = self._problem.dtype if self._problem else ""
         for tensor, array in zip(TENSORS[name], tensors, strict=True):
-            np.save(Path(request.folder) / f"{name}.{tensor}.npy", self.adapter.numpy(array))
+            dtype = str(array.dtype).rpartition(".")[2]
+            if dtype != expected:
+                raise TypeError(f"{name} {tensor}: expected {expected}, got {dtype}")
+            np.save(folder / f"{name}.{tensor}.{when}.npy", self.adapter.numpy(array))
+
+    def repeat(self, request: Repeat) -> Repeated:
+        """The numbers of every sampled pass, computed once more after the last sample."""
+        programs = self._programs[request.contender]
+        for name in self._seconds[request.contender]:
+            result = self.run(programs, name)
+            self._write(result, name, Path(request.folder), "last")
+            del result
+        return Repeated()
 
     def _warm_up(self, programs: Programs, name: PassName, budget_s: float) -> tuple[Stopwatch, bool]:
         """Call until no call is faster than those before it, twice in a row, or until the budget is gone."""

@@ -50,6 +50,13 @@ class Turn(Record, frozen=True, tag=True):
     per_round: dict[PassName, int]
 
 
+class Repeat(Record, frozen=True, tag=True):
+    """Run every pass once more, as it was sampled, and write its numbers beside the first ones."""
+
+    contender: Contender
+    folder: str
+
+
 class Resident(Record, frozen=True, tag=True):
     """Growth of this process's resident memory in each pass of a case (CPU)."""
 
@@ -95,6 +102,10 @@ class Turned(Record, frozen=True, tag=True):
     refused: tuple[str, ...]
 
 
+class Repeated(Record, frozen=True, tag=True):
+    """The numbers are written."""
+
+
 class Residents(Record, frozen=True, tag=True):
     """Resident growth per pass in bytes, and across `save`."""
 
@@ -122,8 +133,8 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Turn | Resident | Finish
-Reply = Started | Prepared | Turned | Residents | Finished | Unsupported | Failed
+Request = Start | Prepare | Turn | Repeat | Resident | Finish
+Reply = Started | Prepared | Turned | Repeated | Residents | Finished | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")
 

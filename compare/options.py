@@ -5,131 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from compare import cases, devices
-from compare.__version__ import VERSION
+from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
-from compare.contract import MASKS, parse_mask
-from compare.records import DTYPES, PASSES, PRECISIONS, Contender, Device, PassName, Settings
+from compare.records import PASSES, Contender, Device, PassName, Settings
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
-MOST = {"batch-size": 2**20, "seq-len": 2**24, "d-model": 2**20, "heads": 2**12, "threads": 2**12, "samples": 10**6}
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """One line, no usage text."""
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
-
-def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
-    """A whole number in a range that is not absurd."""
-
-    def read(text: str) -> int:
-        sized = text.isdecimal() and len(text) <= len(str(most))
-        if not sized or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:60]!r}")
-        return int(text)
-
-    read.__name__ = option
-    return read
-
-
-def positive(text: str) -> float:
-    """A number of seconds above zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value
-
-
-def mask(text: str) -> str:
-    """A mask that parses."""
-    try:
-        parse_mask(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
-
-
-def build_parser() -> Parser:
-    """All options; the table in README.md is checked against this."""
-    parser = Parser(
-        prog="compare",
-        description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
-        "and numeric agreement of the same attention in both frameworks, side by side.",
-        epilog="Options that take several values make a sweep: their product is measured.",
-    )
-    who = parser.add_argument_group("contenders")
-    who.add_argument("--backend", choices=("both", *BACKENDS), default="both", help="frameworks (default: both)")
-    who.add_argument(
-        "--variant", nargs="+", default=["naive"], metavar="NAME", help="how it is computed (default: naive)"
-    )
-    who.add_argument(
-        "--mode", nargs="+", choices=("eager", "compile"), default=[], help="PyTorch's modes (default: both)"
-    )
-    who.add_argument(
-        "--contender",
-        action="append",
-        metavar="B:V[:M]",
-        help="backend:variant[:mode]; repeatable; this exact list in place of the three options above",
-    )
-    what = parser.add_argument_group("problems")
-    size = {name: whole(name, most) for name, most in MOST.items()}
-    what.add_argument("--batch-size", nargs="+", type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
-    what.add_argument("--seq-len", nargs="+", type=size["seq-len"], metavar="T", help="(default: the seed's sweep)")
-    what.add_argument("--kv-len", nargs="+", type=size["seq-len"], metavar="S", help="(default: as --seq-len)")
-    what.add_argument(
-        "--d-model", nargs="+", type=size["d-model"], metavar="D", help="heads x head size (default: sweep)"
-    )
-    what.add_argument("--heads", nargs="+", type=size["heads"], default=[1], metavar="N", help="(default: 1)")
-    what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
-    what.add_argument("--mask", nargs="+", type=mask, default=["causal"], metavar="MASK", help=" ".join(MASKS))
-    what.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"], help="(default: float32)")
-    what.add_argument(
-        "--matmul-precision",
-        nargs="+",
-        choices=PRECISIONS,
-        default=["ieee"],
-        help="of float32 products, in both frameworks alike; 'default' shows each one's own (default: ieee)",
-    )
-    what.add_argument(
-        "--seed", type=whole("seed", 2**32, least=0), default=0, metavar="N", help="of the inputs (default: 0)"
-    )
-    how = parser.add_argument_group("measuring")
-    how.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=list(PASSES), help="(default: all)")
-    how.add_argument("--device", choices=("cpu", "gpu"), help="(default: a GPU that all frameworks see, else the CPU)")
-    how.add_argument("--threads", type=size["threads"], metavar="N", help="CPU threads (default: all CPUs)")
-    how.add_argument(
-        "--malloc",
-        choices=("recycle", "system"),
-        default="recycle",
-        help="CPU: keep freed pages, or give them back as the C library does (default: recycle)",
-    )
-    how.add_argument(
-        "--samples", type=whole("samples", MOST["samples"], least=6), metavar="N", help="a fixed number, at least 6"
-    )
-    how.add_argument(
-        "--budget", type=positive, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)"
-    )
-    how.add_argument("--quick", action="store_true", help="d_model 64, seq_len 256 and 1024, budget 2 s")
-    how.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
-    rest = parser.add_argument_group("output")
-    rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
-    rest.add_argument("--list", action="store_true", help="show what can be chosen, and exit")
-    rest.add_argument("--dry-run", action="store_true", help="show the cases, their bytes and their time, and exit")
-    rest.add_argument("--version", action="version", version=f"compare {VERSION}")
-    return parser
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, cases.Plan | None]:
@@ -151,14 +38,15 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     require(names)
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
-    device = devices.choose(options.device, names)
+    device, note = devices.choose(options.device, names)
     if device == "cpu" and "tf32" in options.matmul_precision:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     return cases.Plan(
         settings=settings(options, device),
         problems=problems_for(options, device),
         contenders=contenders,
-        out=options.out or Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S"),
+        out=options.out or new_folder(Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")),
+        note=note,
         command=shlex.join(["python", "-m", "compare", *argv]),
     )
 
@@ -166,12 +54,16 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
     """The exact list of ``--contender``, or the product of ``--backend``, ``--variant`` and ``--mode``."""
     if options.contender:
+        for option, given in (("--backend", options.backend), ("--variant", options.variant), ("--mode", options.mode)):
+            if given:
+                raise ValueError(f"--contender names backend, variant and mode by itself; leave {option} out")
         return tuple(dict.fromkeys(cases.parse_contender(text) for text in options.contender))
-    names = tuple(BACKENDS) if options.backend == "both" else (options.backend,)
-    for mode in options.mode:
+    names = tuple(BACKENDS) if options.backend in (None, "both") else (options.backend,)
+    variants, modes = tuple(options.variant or ["naive"]), tuple(options.mode or ())
+    for mode in modes:
         if not any(mode in backend(name).modes for name in names):
             raise ValueError(f"--mode {mode}: {options.backend} has only {', '.join(backend(names[0]).modes)}")
-    return tuple(dict.fromkeys(cases.all_contenders(names, tuple(options.variant), tuple(options.mode))))
+    return tuple(dict.fromkeys(cases.all_contenders(names, variants, modes)))
 
 
 def require(names: Sequence[str]) -> None:
@@ -193,11 +85,19 @@ def check_out(out: Path | None) -> None:
         folder.exists()
     except OSError as error:
         raise ValueError(f"--out {str(out)[:60]}...: {error.strerror}") from error
-    if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if out and folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {out}: expected a new or empty folder; it is a file")
+    if out and folder.exists() and any(folder.iterdir()):
         raise ValueError(f"--out {out}: expected a new or empty folder; it exists and is not empty")
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ValueError(f"--out {folder}: cannot be written in {existing}")
+
+
+def new_folder(folder: Path) -> Path:
+    """The folder, or with a number behind it if another run of this second has it."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 10**6))
+    return folder if not folder.exists() else next(each for each in numbered if not each.exists())
 
 
 def problems_for(options: argparse.Namespace, device: Device) -> Any:
@@ -221,9 +121,11 @@ def problems_for(options: argparse.Namespace, device: Device) -> Any:
 
 def settings(options: argparse.Namespace, device: Device) -> Settings:
     """The settings, with the defaults of the device."""
+    if options.samples and options.budget:
+        raise ValueError("--samples fixes the number of samples, --budget the time for them; give one of the two")
     available = devices.cpu_threads()
     if options.threads and options.threads > available:
-        raise ValueError(f"--threads {options.threads}: this process may use {available} CPUs")
+        raise ValueError(f"--threads {options.threads}: possible: 1 to {available}, the CPUs that this process may use")
     passes: tuple[PassName, ...] = tuple(name for name in PASSES if name in options.passes)
     return Settings(
         device=device,

@@ -6,6 +6,7 @@ from compare.records import ITEM_BYTES, PassName, Problem
 
 # Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
 SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 7, "step": 7}
+WIDENED = 1.5  # XLA:CPU computes 16-bit problems in float32 and holds some of the buffers so
 
 
 def score_bytes(problem: Problem) -> int:
@@ -37,5 +38,5 @@ def seed_backward_bytes(problem: Problem) -> int:
 
 def needed_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:
     """What the device should have free for a naive case: inputs and gradients, and the score-sized buffers."""
-    copies = max(SCORE_COPIES[name] for name in passes)
-    return 2 * (input_bytes(problem) + output_bytes(problem)) + copies * score_bytes(problem)
+    copies = max(SCORE_COPIES[name] for name in passes) * (1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED)
+    return 2 * (input_bytes(problem) + output_bytes(problem)) + int(copies * score_bytes(problem))

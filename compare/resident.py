@@ -29,6 +29,11 @@ def available_bytes() -> int | None:
     return min(free or int(limit), int(limit) - used) if limit.isdecimal() else free
 
 
+def of_process(pid: int) -> int:
+    """Resident memory of another process; 0 where it is gone or the system does not say."""
+    return _field_bytes(f"/proc/{pid}/status", "VmRSS") or 0
+
+
 def total_bytes() -> int:
     """Memory of this machine."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

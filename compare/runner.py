@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from compare import environment, judging, prediction
 from compare.cases import Plan
 from compare.fleet import Fleet, unexpected
-from compare.messages import Failed, Prepare, Prepared, Resident, Residents, Unsupported
+from compare.messages import Failed, Prepare, Prepared, Repeat, Repeated, Resident, Residents, Unsupported
 from compare.records import (
     Agreement,
     Case,
@@ -99,11 +99,11 @@ class Runner:
     def _skipped(self, problem: Problem) -> Iterator[Skip]:
         needed, available = self._needed(problem), self._available()
         for contender in self.plan.contenders:
-            if available is not None and needed > available:
+            if available is not None and needed > available:  # two live workers hold their heaps at once
                 yield Skip(
                     problem=problem,
                     contender=contender,
-                    reason=f"needs about {needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available",
+                    reason=f"needs about {needed / 1e9:.1f} GB, {available / 1e9:.1f} GB are there for each framework",
                     predicted_bytes=needed,
                     available_bytes=available,
                 )
@@ -111,7 +111,9 @@ class Runner:
                 yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _available(self) -> int | None:
-        return available_bytes() if self.settings.device == "cpu" else None
+        """What each backend may take of a CPU's memory; what a live worker holds of it is its own, or can be freed."""
+        free = available_bytes() if self.settings.device == "cpu" else None
+        return None if free is None else (free + self._fleet.resident_bytes()) // len(self.plan.backends)
 
     def _missing_mode(self, contender: Contender) -> str | None:
         self._fleet.start(contender.backend)
@@ -133,14 +135,15 @@ class Runner:
 
         folders = {contender: self._numbers_folder(at) for at, contender in enumerate(contenders)}
         ready = self._prepare(problem, folders, rows, fail)
-        verdicts, warning = self._judge(problem, {each: folders[each] for each in ready})
         residents = {each: self._resident(problem, each, ready[each]) for each in ready}
-        untrusted = [each for each, verdict in verdicts.items() if not verdict.agrees]
         sampling = Sampling(
-            self._fleet, self.settings, problem, ready, untrusted, lambda text: self._listener.stage(problem, text)
+            self._fleet, self.settings, problem, ready, lambda text: self._listener.stage(problem, text)
         )
-        failures = sampling.run(self._prepare_again(problem, folders), fail)
-        for contender in [each for each in ready if each not in failures]:
+        failed = sampling.run(self._prepare_again(problem, folders), fail)
+        measured = [each for each in ready if each not in failed]
+        measured = [each for each in measured if self._repeat(each, folders[each], fail)]
+        verdicts, warning = self._judge(problem, {each: folders[each] for each in measured})
+        for contender in measured:
             row = sampling.measurement(contender, residents[contender], alone)
             self._record(rows, _judged(row, verdicts.get(contender), warning))
         for folder in folders.values():
@@ -188,6 +191,13 @@ class Runner:
     def _prepare_again(self, problem: Problem, folders: dict[Contender, Path]) -> Again:
         return lambda contender: self._ask_prepare(problem, contender, folders[contender])
 
+    def _repeat(self, contender: Contender, folder: Path, fail: Fail) -> bool:
+        """Have the numbers written once more after the last sample: what was timed must be what is judged."""
+        reply = self._fleet.ask(contender.backend, Repeat(contender=contender, folder=str(folder)))
+        if not isinstance(reply, Repeated):
+            fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
+        return isinstance(reply, Repeated)
+
     def _judge(
         self, problem: Problem, folders: dict[Contender, Path]
     ) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
@@ -212,7 +222,6 @@ class Runner:
         return reply if isinstance(reply, Residents) else None
 
     def _failure(self, problem: Problem, contender: Contender, failed: Failed) -> Failure:
-        report = self._fleet.reports.get(contender.backend)
         return Failure(
             problem=problem,
             contender=contender,
@@ -221,7 +230,7 @@ class Runner:
             reason=failed.reason,
             predicted_bytes=self._needed(problem),
             refused_bytes=failed.refused_bytes,
-            device_bytes=(report.total_bytes or None) if report else None,
+            device_bytes=max((each.total_bytes for each in self._fleet.reports.values()), default=0) or None,
         )
 
 

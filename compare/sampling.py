@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Literal
 
@@ -38,11 +38,10 @@ class Sampling:
         settings: Settings,
         problem: Problem,
         ready: Mapping[Contender, Prepared],
-        untrusted: Collection[Contender],
         say: Callable[[str], None],
     ) -> None:
         self._fleet, self._settings, self._problem, self._say = fleet, settings, problem, say
-        self._ready, self._untrusted = dict(ready), untrusted
+        self._ready = dict(ready)
         self._counts = {contender: self._per_round(each) for contender, each in ready.items()}
         self._device: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._wall: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -62,7 +61,7 @@ class Sampling:
         order = random.Random(self._settings.seed)
         start, rounds, active = perf_counter(), 0, list(self._ready)
         while active and not self._done(rounds, perf_counter() - start, active):
-            self._say(f"round {rounds + 1}: {len(active)} contenders in turns")
+            self._say(f"round {rounds + 1}: contenders take turns")
             for contender in order.sample(active, len(active)):
                 failed = self._turn(contender) if contender in active else None
                 if failed:
@@ -90,7 +89,9 @@ class Sampling:
             contender = waiting.pop(0)
             reply = again(contender)
             self._restarted.add(contender)
-            if not isinstance(reply, Prepared):
+            if isinstance(reply, Prepared):
+                self._ready[contender] = reply
+            else:
                 fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
                 active.remove(contender)
                 waiting = [each for each in active if each.backend == backend]
@@ -101,8 +102,7 @@ class Sampling:
             return rounds >= self._settings.samples
         if rounds < MIN_ROUNDS:
             return False
-        compared = [each for each in active if each not in self._untrusted] or active
-        if summary.steady({each: self._results(each) for each in compared}):
+        if summary.steady({each: self._results(each) for each in active}):
             self.stopped = "steady"
             return True
         return elapsed_s >= self._settings.budget_s * len(active)

@@ -78,6 +78,8 @@ def run_record(plan: Plan, cache: Path) -> Run:
 
 def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
     """Run the plan; returns whether it was interrupted, the run record, and the rows that were finished."""
+    if plan.note:
+        console.print(plan.note, markup=False)
     with tempfile.TemporaryDirectory(prefix="compare-") as folder, Display(plan, console) as display, terminable():
         study = Study(plan, Path(folder), display)
         try:

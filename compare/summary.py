@@ -68,7 +68,7 @@ def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     pairs = zip(
         round_medians(result.device_s, result.per_round),
         round_medians(reference.device_s, reference.per_round),
-        strict=False,  # a contender that failed midway has fewer rounds
+        strict=True,
     )
     return estimate([a / b for a, b in pairs])
 

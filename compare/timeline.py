@@ -127,7 +127,7 @@ def peak_and_rest(trace: Trace, label: str) -> tuple[int, int]:
     """Highest sum of allocations inside a window above its start, and what is left at the window's end (bytes)."""
     window = next(window for window in trace.windows if window.name == label)
     level = peak = 0
-    for event in sorted(trace.allocations):
+    for event in sorted(trace.allocations, key=lambda each: (each.time_ns, -each.signed_bytes)):
         if window.start_ns <= event.time_ns <= window.end_ns:
             level += event.signed_bytes
             peak = max(peak, level)

@@ -17,6 +17,7 @@ from compare.messages import (
     Finish,
     Finished,
     Prepare,
+    Repeat,
     Reply,
     Request,
     Resident,
@@ -70,6 +71,8 @@ class Worker:
                 return self.session.prepare(request)
             case Turn():
                 return self.session.turn(request)
+            case Repeat():
+                return self.session.repeat(request)
             case Resident():
                 return self.session.resident(request)
             case Finish():

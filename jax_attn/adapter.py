@@ -166,9 +166,10 @@ class Adapter:
     def refused_bytes(self, error: BaseException) -> int | None:
         """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
         text = str(error)
-        if not isinstance(error, MemoryError) and not re.search(r"RESOURCE_EXHAUSTED|[Oo]ut of memory", text):
+        named = re.search(r"RESOURCE_EXHAUSTED|[Oo]ut of memory", text) and "hared memory" not in text
+        if not isinstance(error, MemoryError) and not named:
             return None
-        asked = re.search(r"allocat\w* ([\d.]+)\s*(B|KiB|MiB|GiB|TiB|bytes)?\b", text)
+        asked = re.search(r"allocat\w*(?: request)?(?: for)? ([\d.]+)\s*(B|KiB|MiB|GiB|TiB|bytes)?\b", text)
         return int(float(asked[1]) * UNITS.get(asked[2], 1)) if asked else 0
 
     def release(self) -> None:

@@ -135,7 +135,8 @@ class Adapter:
     def refused_bytes(self, error: BaseException) -> int | None:
         """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
         text = str(error)
-        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not known and not re.search(r"can't allocate memory|CUDA error: out of memory|STATUS_ALLOC_FAILED", text):
             return None
         asked = re.search(r"allocate ([\d.]+) (bytes|KiB|MiB|GiB|TiB)", text)
         return int(float(asked[1]) * UNITS[asked[2]]) if asked else 0

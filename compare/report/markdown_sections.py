@@ -122,12 +122,21 @@ def costs(rows: Sequence[Row]) -> str:
     """What each program cost before it ran at speed."""
     columns = ("Contender", "Program", ">Problems", ">Trace", ">Compile", ">First call", ">Warm-up")
     lines = [cost_line(cost) for cost in gather.cost_medians(rows)]
-    return section("Costs before the first sample", "Medians over problems.", table(columns, lines)) if lines else ""
+    return (
+        section(
+            "Costs before the first sample",
+            "Medians over problems; – where there was nothing left to do.",
+            table(columns, lines),
+        )
+        if lines
+        else ""
+    )
 
 
 def cost_line(cost: gather.CostMedians) -> list[str]:
     """One line of the table of costs."""
-    times = map(fmt.duration, (cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s))
+    seconds = (cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s)
+    times = [fmt.duration(each) if each else fmt.NONE for each in seconds]
     return [code(cost.contender.name), escape(cost.program), str(cost.problems), *times]
 
 

@@ -117,6 +117,8 @@ def status(row: Row) -> str:
         return f"❌ {escape(outcome_of(row))}"
     if legend.result_word(row) == "WRONG":
         return "❌ WRONG"
+    if row.agreement is None:
+        return "❔ not judged"
     return "✅ OK" + (", alone" if row.alone else "") + warned(row)
 
 

@@ -1,0 +1,143 @@
+"""The options of the command line: names, kinds of values, help, and one-line errors."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from compare.__version__ import VERSION
+from compare.backends import BACKENDS
+from compare.contract import MASKS, parse_mask
+from compare.records import DTYPES, PASSES, PRECISIONS
+
+MOST = {"batch-size": 2**20, "seq-len": 2**24, "d-model": 2**20, "heads": 2**12, "threads": 2**12, "samples": 10**6}
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """One line, no usage text."""
+        if message.startswith("unrecognized arguments"):
+            message += self._nearest(message.split()[2])
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+    def _nearest(self, word: str) -> str:
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        near = get_close_matches(word, known, n=1)
+        return f"; did you mean {near[0]}?" if near else "; --help shows what is possible"
+
+
+def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
+    """A whole number in a range that is not absurd."""
+
+    def read(text: str) -> int:
+        sized = text.isdecimal() and len(text) <= len(str(most))
+        if not sized or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:60]!r}")
+        return int(text)
+
+    read.__name__ = option
+    return read
+
+
+def positive(text: str) -> float:
+    """A number of seconds above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value
+
+
+def mask(text: str) -> str:
+    """A mask that parses."""
+    try:
+        parse_mask(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def build_parser() -> Parser:
+    """All options; the table in README.md is checked against this."""
+    parser = Parser(
+        prog="compare",
+        description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
+        "and numeric agreement of the same attention in both frameworks, side by side.",
+        allow_abbrev=False,
+        epilog="Options that take several values make a sweep: their product is measured.",
+    )
+    who = parser.add_argument_group("contenders")
+    who.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")
+    who.add_argument("--variant", nargs="+", metavar="NAME", help="how it is computed (default: naive)")
+    who.add_argument("--mode", nargs="+", choices=("eager", "compile"), help="PyTorch's modes (default: both)")
+    who.add_argument(
+        "--contender",
+        action="append",
+        metavar="B:V[:M]",
+        help="backend:variant[:mode]; repeatable; this exact list in place of the three options above",
+    )
+    what = parser.add_argument_group("problems")
+    size = {name: whole(name, most) for name, most in MOST.items()}
+    what.add_argument("--batch-size", nargs="+", type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
+    what.add_argument(
+        "--seq-len",
+        nargs="+",
+        type=size["seq-len"],
+        metavar="T",
+        help="(default: 256 1024 4096, on a GPU 8192 16384 too)",
+    )
+    what.add_argument("--kv-len", nargs="+", type=size["seq-len"], metavar="S", help="(default: as --seq-len)")
+    what.add_argument(
+        "--d-model",
+        nargs="+",
+        type=size["d-model"],
+        metavar="D",
+        help="heads x head size (default: 16 32 64, on a GPU 128 too)",
+    )
+    what.add_argument("--heads", nargs="+", type=size["heads"], default=[1], metavar="N", help="(default: 1)")
+    what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
+    what.add_argument(
+        "--mask", nargs="+", type=mask, default=["causal"], metavar="MASK", help=" ".join(MASKS) + " (default: causal)"
+    )
+    what.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"], help="(default: float32)")
+    what.add_argument(
+        "--matmul-precision",
+        nargs="+",
+        choices=PRECISIONS,
+        default=["ieee"],
+        help="of float32 products, in both frameworks alike; 'default' shows each one's own (default: ieee)",
+    )
+    what.add_argument(
+        "--seed", type=whole("seed", 2**32, least=0), default=0, metavar="N", help="of the inputs (default: 0)"
+    )
+    how = parser.add_argument_group("measuring")
+    how.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=list(PASSES), help="(default: all)")
+    how.add_argument("--device", choices=("cpu", "gpu"), help="(default: a GPU that all frameworks see, else the CPU)")
+    how.add_argument("--threads", type=size["threads"], metavar="N", help="CPU threads (default: all CPUs)")
+    how.add_argument(
+        "--malloc",
+        choices=("recycle", "system"),
+        default="recycle",
+        help="CPU: keep freed pages, or give them back as the C library does (default: recycle)",
+    )
+    how.add_argument(
+        "--samples", type=whole("samples", MOST["samples"], least=6), metavar="N", help="a fixed number, at least 6"
+    )
+    how.add_argument(
+        "--budget", type=positive, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)"
+    )
+    how.add_argument("--quick", action="store_true", help="d_model 64, seq_len 256 and 1024, budget 2 s")
+    how.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
+    rest = parser.add_argument_group("output")
+    rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
+    rest.add_argument("--list", action="store_true", help="show what can be chosen, and exit")
+    rest.add_argument("--dry-run", action="store_true", help="show the cases, their bytes and their time, and exit")
+    rest.add_argument("--version", action="version", version=f"compare {VERSION}")
+    return parser
