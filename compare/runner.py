@@ -103,7 +103,7 @@ class Runner:
                 yield Skip(
                     problem=problem,
                     contender=contender,
-                    reason=f"needs about {needed / 1e9:.1f} GB, {available / 1e9:.1f} GB are there for each framework",
+                    reason="more memory than there is for each framework",
                     predicted_bytes=needed,
                     available_bytes=available,
                 )

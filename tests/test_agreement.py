@@ -271,14 +271,29 @@ def wrong_in(good: Arrays, parts: list[agreement.Slice]) -> Arrays:
     return good | {"forward.out": array}
 
 
-def test_without_time_one_slice_is_checked_and_an_error_elsewhere_is_not_seen(tmp_path: Path) -> None:
+def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp_path: Path) -> None:
     first, *others = agreement.drawn_slices(PROBLEM)
     good = naive(PROBLEM)
-    arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first])}
+    arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first]), "good": good, "too": good}
     verdicts = judged(tmp_path, PROBLEM, arrays, budget_s=1e-9)
     assert {(each.checked_slices, each.slices) for each in verdicts.values()} == {(1, 4)}
-    assert verdicts["elsewhere"].agrees  # the limit of a spot check, and why the report says how many were checked
-    assert not verdicts["there"].agrees
+    assert {name: each.agrees for name, each in verdicts.items()} == {
+        "elsewhere": False,
+        "there": False,
+        "good": True,
+        "too": True,
+    }
+
+
+def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
+    """The limit of a spot check, and why the report says how many slices were checked."""
+    _, *others = agreement.drawn_slices(PROBLEM)
+    elsewhere = wrong_in(naive(PROBLEM), others)
+    assert judged(tmp_path / "alone", PROBLEM, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
+    out = naive(PROBLEM)["forward.out"].copy()
+    out[others[0].batch, 0, others[0].kv_head * others[0].group, 0] = np.nan
+    nan = naive(PROBLEM) | {"forward.out": out}
+    assert not judged(tmp_path / "nan", PROBLEM, {"alone": nan}, budget_s=1e-9)["alone"].agrees
 
 
 def test_slices_are_drawn_by_the_seed() -> None:

@@ -102,7 +102,7 @@ def test_more_threads_than_cpus(capsys: pytest.CaptureFixture[str]) -> None:
     available = devices.cpu_threads()
     line = refusal(capsys, [*SMALL, "--threads", str(available + 1)])
     assert f"--threads {available + 1}" in line
-    assert f"may use {available} CPU" in line
+    assert f"possible: 1 to {available}" in line
 
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")

@@ -223,7 +223,7 @@ def test_the_seed_changes_the_inputs_and_nothing_else(tmp_path: Path, monkeypatc
     judge = judging.agreements
 
     def spy(problem: Any, settings: Any, folders: Any, *rest: Any) -> Any:
-        outputs.extend(agreement.load(folder)["forward.out"].copy() for folder in folders.values())
+        outputs.extend(agreement.load(folder)["forward.out.last"].copy() for folder in folders.values())
         return judge(problem, settings, folders, *rest)
 
     monkeypatch.setattr(judging, "agreements", spy)
