@@ -1,6 +1,6 @@
 """What the program itself costs: help, quick run, default sweep, and the parent's memory.
 
-    python scripts/overhead.py [--full]
+    python scripts/overhead.py [--full [--out DIR]]
 
 Runs the real commands with fresh caches and reads the progress lines: sampling time is told apart
 from everything else (start, compile, warm-up, oracle, memory, report).  ``--full`` adds the default sweep.
@@ -52,11 +52,11 @@ def stage_of(line: str) -> str | None:
     return next((name for word, name in STAGES.items() if f": {word}" in line or f" {word}" in line), None)
 
 
-def watch(*options: str) -> tuple[Counter[str], int]:
+def watch(*options: str, out: str | None) -> tuple[Counter[str], int]:
     """Run the program; seconds per stage, and the parent's peak memory in bytes."""
     spent: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-u", "-m", "compare", *options, "--out", f"{folder}/out"]
+        command = [sys.executable, "-u", "-m", "compare", *options, "--out", out or f"{folder}/out"]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, env=dict(os.environ) | {"COLUMNS": "400"}
         )
@@ -77,6 +77,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="the default sweep too (minutes)")
+    parser.add_argument("--out", help="where the default sweep's results stay (default: nowhere)")
     options = parser.parse_args()
     console = Console()
     bare, shown = seconds_of("-c", "pass"), seconds_of("-m", "compare", "--help")
@@ -84,7 +85,7 @@ def main() -> None:
     for name, arguments in {"--quick": ["--quick"], "default": []}.items():
         if name == "default" and not options.full:
             continue
-        spent, highest = watch(*arguments)
+        spent, highest = watch(*arguments, out=options.out if name == "default" else None)
         table = Table("stage", "seconds", title=f"{name}: {sum(spent.values()):.0f} s, parent {highest / 1e6:.0f} MB")
         for stage, seconds in spent.most_common():
             table.add_row(stage, f"{seconds:.1f}")
