@@ -6,6 +6,7 @@ Neutral to the framework: everything goes through the Adapter and the trace of `
 from __future__ import annotations
 
 import gc
+import resource
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -147,7 +148,9 @@ class Session:
         gc.collect()
         gc.disable()
         try:
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             wall = self._wall(programs, request)
+            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
             refused: list[str] = []
             while True:
                 try:
@@ -159,7 +162,7 @@ class Session:
                         raise
         finally:
             gc.enable()
-        return Turned(device_s=device, wall_s=wall, kernels=kernels, refused=tuple(refused))
+        return Turned(device_s=device, wall_s=wall, kernels=kernels, refused=tuple(refused), page_faults=faults)
 
     def _cold(self, contender: Contender, name: PassName) -> bool:
         """Whether the first call of a turn would measure the caches that the others left."""

@@ -100,6 +100,7 @@ class Turned(Record, frozen=True, tag=True):
     wall_s: dict[PassName, tuple[float, ...]]
     kernels: dict[PassName, tuple[Kernel, ...]]
     refused: tuple[str, ...]
+    page_faults: int = 0
 
 
 class Repeated(Record, frozen=True, tag=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from compare.records import (
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 Fail = Callable[[Contender, Failed], None]
 TURN_S = {"cpu": 0.04, "gpu": 0.05}  # about this much of each pass in one turn,
+PAGE_BYTES = mmap.PAGESIZE
 MOST_PER_TURN = 10  # and at most so many iterations of it
 
 
@@ -47,6 +49,7 @@ class Sampling:
         self._wall: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._kernels: dict[Contender, dict[PassName, tuple[Kernel, ...]]] = {}
         self._refused: dict[Contender, list[str]] = defaultdict(list)
+        self._page_faults: dict[Contender, int] = defaultdict(int)
         self._restarted: set[Contender] = set()
         self.stopped: Literal["steady", "budget", "samples"] = "budget"
 
@@ -80,6 +83,7 @@ class Sampling:
             self._wall[contender][name] += reply.wall_s[name]
         self._kernels[contender] = reply.kernels
         self._refused[contender] += reply.refused
+        self._page_faults[contender] += reply.page_faults
         return None
 
     def _revive(self, backend: str, active: list[Contender], again: Again, fail: Fail) -> None:
@@ -142,11 +146,20 @@ class Sampling:
             warnings=ready.warnings + naive + self._notes(contender),
         )
 
+    def _faulted_bytes(self, contender: Contender) -> float:
+        """Memory that the kernel had to hand out anew in each un-profiled call."""
+        calls = sum(len(samples) for samples in self._wall[contender].values())
+        return self._page_faults[contender] * PAGE_BYTES / calls if calls else 0.0
+
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:
         notes = []
         if refused := self._refused[contender]:
             text = f"{len(refused)} profiled windows were refused and taken again, the last because {refused[-1]}"
             notes.append(Notice(code="refused-windows", text=text))
+        faulted = self._faulted_bytes(contender)
+        if self._settings.device == "cpu" and faulted > prediction.score_bytes(self._problem) / 2:
+            text = f"{faulted / 1e6:.1f} MB of pages were faulted in per call, and timed; see --malloc"
+            notes.append(Notice(code="page-faults", text=text))
         if contender in self._restarted:
             text = "its worker was replaced between two rounds; rerun if the samples look bimodal"
             notes.append(Notice(code="restarted", text=text))

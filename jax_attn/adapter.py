@@ -166,7 +166,8 @@ class Adapter:
     def refused_bytes(self, error: BaseException) -> int | None:
         """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
         text = str(error)
-        named = re.search(r"RESOURCE_EXHAUSTED|[Oo]ut of memory", text) and "hared memory" not in text
+        exhausted = "RESOURCE_EXHAUSTED" in text and "hared memory" not in text  # a kernel's, not the device's
+        named = exhausted or re.search(r"[Oo]ut of memory", text)
         if not isinstance(error, MemoryError) and not named:
             return None
         asked = re.search(r"allocat\w*(?: request)?(?: for)? ([\d.]+)\s*(B|KiB|MiB|GiB|TiB|bytes)?\b", text)

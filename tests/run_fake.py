@@ -22,7 +22,7 @@ SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "c
 
 def register(patch: Any) -> None:
     """Put the fakes in the place of the real backends, as long as the monkeypatch lasts."""
-    for name in list(BACKENDS):
+    for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
         patch.setitem(BACKENDS, name, entry)
