@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from compare import inputs, oracle
 from compare.contract import parse_mask
-from compare.errors import NOT_FINITE, Worst, rounding_error, row_errors
+from compare.errors import NOT_FINITE, Worst, largest_nearby, rounding_error, row_errors
 from compare.messages import Channel
 from compare.oracle import RowSizes
 from compare.records import Agreement, Device, Problem, Record, TensorError
@@ -31,7 +31,7 @@ from compare.records import Agreement, Device, Problem, Record, TensorError
 Array = NDArray[Any]
 Found = dict[str, dict[str, Array]]
 
-# Two contenders may differ by both their allowances, on sizes that for unchecked slices are those of a checked one.
+# Two contenders may differ by both their allowances, and by as much again: one of them may be no better than allowed.
 GAP_FACTOR = 4.0
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
 
@@ -122,7 +122,7 @@ class Comparison:
         self.sizes = self.sizes or sizes
 
     def cross(self, part: Slice, sizes: RowSizes) -> None:
-        """Hold the contenders against each other on one slice; where it was not checked, another's sizes serve."""
+        """Hold the contenders against each other on one slice."""
         for (one, other), gaps in self.gaps.items():
             for key in self.arrays[one].keys() & self.arrays[other].keys():
                 tensor = key.split(".")[1]
@@ -204,9 +204,10 @@ def judge(request: Judge) -> Judged:
     slices = drawn_slices(request.problem)
     for part in within(slices, request.budget_s):
         comparison.check(part)
-    for part in slices[comparison.checked :]:
-        if comparison.sizes:
-            comparison.cross(part, comparison.sizes)
+    if comparison.sizes:
+        sizes = RowSizes(*map(largest_nearby, comparison.sizes))
+        for part in slices[comparison.checked :]:
+            comparison.cross(part, sizes)
     return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from compare.records import Problem
 
@@ -16,6 +17,7 @@ FLOAT32_ROUNDOFF = 2.0**-24
 # float32 and float16 underflow.
 SMALL_ROW = 1e-3
 FEW_KEYS_ROUNDINGS = 16.0
+NEIGHBOURS = 64
 NOT_FINITE = 1e30  # the error of a row that holds NaN or infinity, and of a tensor of the wrong shape
 
 
@@ -25,6 +27,16 @@ def row_errors(difference: Array, sizes: Array) -> Array:
     scale = np.maximum(sizes, max(SMALL_ROW * typical, np.finfo(np.float64).tiny))
     errors = np.linalg.norm(difference, axis=-1) / scale
     return np.minimum(np.where(np.isfinite(errors), errors, NOT_FINITE), NOT_FINITE).ravel()
+
+
+def largest_nearby(sizes: Array) -> Array:
+    """The largest size among the nearest 64 rows: what a row of another slice of the same problem may well have.
+
+    Where few terms make up a row (the first queries, the last keys) its size differs from slice to slice by far more
+    than rounding does.
+    """
+    widened: Array = maximum_filter1d(sizes, NEIGHBOURS, axis=-1, mode="nearest")
+    return widened
 
 
 class Worst:

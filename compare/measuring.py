@@ -215,7 +215,7 @@ class Session:
         growth: dict[PassName, int] = {}
         for name in request.passes:
             self.run(programs, name)
-            gc.collect()
+            weighing.settle(self)
             meter = ResidentGrowth()
             result = self.run(programs, name, meter)
             growth[name] = meter.peak_bytes

@@ -17,7 +17,7 @@ from compare.inputs import keep_bits, round_to
 from compare.records import Problem
 
 Array = NDArray[Any]
-CHUNK_SCORES = 2**22
+CHUNK_SCORES = 2**19  # in float64 a few such matrices stay in a processor's cache
 
 
 class Arithmetic(NamedTuple):

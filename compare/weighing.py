@@ -68,14 +68,14 @@ def _windows(session: Session, programs: Programs, passes: Passes) -> int | None
     window, block = session.profiler.window, session.adapter.block
     for name in passes:
         if name != "backward":
-            _settle(session)
+            settle(session)
             session.run(programs, name, partial(window, name))
     if passes == ("forward",):
         return None
-    _settle(session)
+    settle(session)
     with window("save"):
         saved = block(programs.save())
-        _settle(session)
+        settle(session)
     size = programs.saved_bytes(saved)
     if "backward" in passes:
         with window("backward"):
@@ -84,7 +84,7 @@ def _windows(session: Session, programs: Programs, passes: Passes) -> int | None
     return size
 
 
-def _settle(session: Session) -> None:
+def settle(session: Session) -> None:
     """Let the device finish and freed buffers go back."""
     gc.collect()
     session.adapter.block(None)

@@ -80,7 +80,10 @@ def _span(event: Any, name: str) -> Span:
 
 
 def _allocation(event: Any) -> Allocation:
-    """The signed size of a GPU allocation; host allocators emit the same events and count nothing here."""
+    """The signed size of a GPU allocation; host allocators emit the same events and count nothing here.
+
+    What was asked for, not ``allocation_bytes``: XLA's pool may hand out a free block of up to twice that size.
+    """
     stats = dict(event.stats)
-    size = int(stats["allocation_bytes"]) if str(stats.get("allocator_name", "")).startswith("GPU") else 0
+    size = int(stats["requested_bytes"]) if str(stats.get("allocator_name", "")).startswith("GPU") else 0
     return Allocation(int(event.start_ns), size if event.name == "MemoryAllocation" else -size)

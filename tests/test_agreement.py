@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from compare import agreement, inputs, judging, oracle
 from compare.contract import parse_mask, visible
 from compare.inputs import keep_bits, round_to
-from compare.records import DTYPES, Agreement, Device, Problem, TensorError
+from compare.records import DTYPES, Agreement, Device, Dtype, Problem, TensorError
 from tests import samples
 
 Arrays = dict[str, np.ndarray]
@@ -283,6 +283,19 @@ def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp
         "good": True,
         "too": True,
     }
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
+    tmp_path: Path, dtype: Dtype, seed: int
+) -> None:
+    """Where few terms make up a row its size differs between slices; held to the checked slice's, most of these fail."""
+    shape = samples.problem(batch=64, q_len=200, kv_len=200, heads=1, kv_heads=1, head_dim=16, mask="causal")
+    problem = replace(shape, dtype=dtype, seed=seed)
+    late = {name: round_to(array, dtype) for name, array in naive(replace(problem, dtype="float32")).items()}
+    verdicts = judged(tmp_path, problem, {"often": naive(problem), "once": late}, budget_s=1e-9)
+    assert all(each.agrees and each.checked_slices < 64 for each in verdicts.values())
 
 
 def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
