@@ -290,7 +290,7 @@ def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp
 def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
     tmp_path: Path, dtype: Dtype, seed: int
 ) -> None:
-    """Where few terms make up a row its size differs between slices; held to the checked slice's, most of these fail."""
+    """Where few terms make up a row its size differs between slices: held to the checked one, most of these fail."""
     shape = samples.problem(batch=64, q_len=200, kv_len=200, heads=1, kv_heads=1, head_dim=16, mask="causal")
     problem = replace(shape, dtype=dtype, seed=seed)
     late = {name: round_to(array, dtype) for name, array in naive(replace(problem, dtype="float32")).items()}
