@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
 
     def _nearest(self, word: str) -> str:
         known = [option for option in self._option_string_actions if option.startswith("--")]
-        near = get_close_matches(word, known, n=1)
+        near = [each for each in known if each.startswith(word)] or get_close_matches(word, known, n=1)
         return f"; did you mean {near[0]}?" if near else "; --help shows what is possible"
 
 
@@ -52,6 +52,17 @@ def positive(text: str) -> float:
         value = 0.0
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value
+
+
+def percent(text: str) -> float:
+    """A percentage above 0 and below 100."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"expected a percentage above 0 and below 100, got {text!r}")
     return value
 
 
@@ -81,7 +92,7 @@ def build_parser() -> Parser:
         "--contender",
         action="append",
         metavar="B:V[:M]",
-        help="backend:variant[:mode]; repeatable; this exact list in place of the three options above",
+        help="backend:variant[:mode]; repeatable, also the same; this exact list in place of the three options above",
     )
     what = parser.add_argument_group("problems")
     size = {name: whole(name, most) for name, most in MOST.items()}
@@ -126,6 +137,19 @@ def build_parser() -> Parser:
         choices=("recycle", "system"),
         default="recycle",
         help="CPU: keep freed pages, or give them back as the C library does (default: recycle)",
+    )
+    how.add_argument(
+        "--workers",
+        choices=("backend", "contender"),
+        default="backend",
+        help="a process for each framework, or for each contender (default: backend)",
+    )
+    how.add_argument(
+        "--same-within",
+        type=percent,
+        default=1.0,
+        metavar="PERCENT",
+        help="SAME: the ratio's whole interval lies within this of 1 (default: 1)",
     )
     how.add_argument(
         "--samples", type=whole("samples", MOST["samples"], least=6), metavar="N", help="a fixed number, at least 6"

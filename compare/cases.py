@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from compare.backends import BACKENDS, UnknownName, backend, variants
 from compare.contract import check_visible, parse_mask
@@ -21,8 +25,8 @@ from compare.records import (
 )
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
-SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 8e-8, "gpu": 1e-10}
-SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 8.0}
+SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
+SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 6.0}
 
 
 class Sweep(Record, frozen=True):
@@ -53,6 +57,11 @@ class Plan(Record, frozen=True):
     def backends(self) -> tuple[str, ...]:
         """The backends that take part, in the order of their first contender."""
         return tuple(dict.fromkeys(contender.backend for contender in self.contenders))
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers live at the same time."""
+        return len(self.contenders if self.settings.workers == "contender" else self.backends)
 
 
 def seed_sweep(device: Device, quick: bool) -> dict[str, tuple[int, ...]]:
@@ -137,6 +146,16 @@ def parse_contender(text: str) -> Contender:
     return Contender(backend=name, variant=variant, mode=mode)
 
 
+def entrants(named: Iterable[Contender]) -> tuple[Contender, ...]:
+    """The contenders in order; one that is named again is a second entrant of the same."""
+    times: Counter[Contender] = Counter()
+    found = []
+    for contender in named:
+        times[contender] += 1
+        found.append(replace(contender, entrant=times[contender]))
+    return tuple(found)
+
+
 def iteration_s(problem: Problem, settings: Settings) -> float:
     """About how long all passes of one iteration take, to plan by."""
     scores = problem.batch * problem.heads * problem.q_len * problem.kv_len
@@ -148,7 +167,8 @@ def case_s(problem: Problem, settings: Settings) -> float:
     """About how long a case may take: setting up, and its budget or the fewest rounds, whichever is longer."""
     rounds = settings.samples or MIN_ROUNDS
     least = 2 * rounds * iteration_s(problem, settings)  # a wall sample and a profiled one
-    return SETUP_S[settings.device] + 3 * iteration_s(problem, settings) + max(settings.budget_s, least)
+    sampling = least if settings.samples else max(settings.budget_s, least)
+    return SETUP_S[settings.device] + 3 * iteration_s(problem, settings) + sampling
 
 
 def case_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:

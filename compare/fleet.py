@@ -1,4 +1,7 @@
-"""The workers of a run: one live process per backend, started when first asked, replaced when it must be."""
+"""The workers of a run: one live process per seat, started when first asked, replaced when it must be.
+
+A seat is a backend, whose contenders share the process, or with ``--workers contender`` each contender by itself.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from pathlib import Path
 from compare import environment
 from compare.backends import backend
 from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started
-from compare.records import DeviceReport, Settings
+from compare.records import Contender, DeviceReport, Settings
 from compare.resident import available_bytes, of_process
 from compare.workers import WorkerProcess
 
 
 class Fleet:
-    """Asks a backend's worker and keeps the rest out of sight: starting, replacing, ending."""
+    """Asks a contender's worker and keeps the rest out of sight: starting, replacing, ending."""
 
     def __init__(self, settings: Settings, folder: Path, started: Callable[[DeviceReport], None]) -> None:
         self._settings, self._folder, self._started = settings, folder, started
@@ -29,23 +32,28 @@ class Fleet:
         inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
         return inherited | environment.fair(self._settings, self._folder)
 
-    def start(self, name: str) -> Failed | None:
-        """Make sure that the backend's worker is up; a backend that once could not start is not tried again."""
-        if name in self._live or name in self._refused:
-            return self._refused.get(name)
-        self._live[name] = self._spawn(self.environment(), name)
-        reply = self._live[name].ask(self._start_request(name), self._settings.timeout_s)
+    def seat(self, contender: Contender) -> str:
+        """Which worker the contender sits in."""
+        return contender.name if self._settings.workers == "contender" else contender.backend
+
+    def start(self, contender: Contender) -> Failed | None:
+        """Make sure that the contender's worker is up; one that once could not start is not tried again."""
+        seat, name = self.seat(contender), contender.backend
+        if seat in self._live or seat in self._refused:
+            return self._refused.get(seat)
+        self._live[seat] = self._spawn(self.environment(), seat)
+        reply = self._live[seat].ask(self._start_request(name), self._settings.timeout_s)
         if not isinstance(reply, Started):
-            self.drop(name)
-            self._refused[name] = reply if isinstance(reply, Failed) else unexpected(reply)
-            return self._refused[name]
+            self.drop(seat)
+            self._refused[seat] = reply if isinstance(reply, Failed) else unexpected(reply)
+            return self._refused[seat]
         if name not in self.reports:
             self.reports[name] = reply.report
             self._started(reply.report)
         return None
 
-    def _spawn(self, variables: dict[str, str], name: str) -> WorkerProcess:
-        return WorkerProcess(variables, self._folder / f"{name}.log")
+    def _spawn(self, variables: dict[str, str], seat: str) -> WorkerProcess:
+        return WorkerProcess(variables, self._folder / f"{seat.replace(':', '-')}.log")
 
     def _start_request(self, name: str) -> Start:
         return Start(
@@ -55,22 +63,24 @@ class Fleet:
             threads=self._settings.threads,
         )
 
-    def ask(self, name: str, request: Request) -> Reply:
-        """The worker's reply; any failure but a refusal ends the worker, so that the next request meets a fresh one."""
-        failed = self.start(name)
-        if failed:
-            return failed
-        reply: Reply = self._live[name].ask(request, self._settings.timeout_s)
+    def ask(self, contender: Contender, request: Request) -> Reply:
+        """The reply of the contender's worker, started if it must be."""
+        failed = self.start(contender)
+        return failed or self._ask(self.seat(contender), request)
+
+    def _ask(self, seat: str, request: Request) -> Reply:
+        """A live worker's reply; any failure but a refusal ends it, so that the next request meets a fresh one."""
+        reply: Reply = self._live[seat].ask(request, self._settings.timeout_s)
         if isinstance(reply, Failed):
-            self.drop(name)
+            self.drop(seat)
         return reply
 
-    def ask_fresh(self, name: str, request: Request, variables: dict[str, str]) -> Reply:
+    def ask_fresh(self, contender: Contender, request: Request, variables: dict[str, str]) -> Reply:
         """Ask a process of its own, with other environment variables, that ends after the answer."""
         plain = {key: value for key, value in self.environment().items() if key not in environment.RECYCLE}
-        worker = self._spawn(plain | variables, name)
+        worker = self._spawn(plain | variables, self.seat(contender))
         try:
-            reply: Reply = worker.ask(self._start_request(name), self._settings.timeout_s)
+            reply: Reply = worker.ask(self._start_request(contender.backend), self._settings.timeout_s)
             if isinstance(reply, Started):
                 reply = worker.ask(request, self._settings.timeout_s)
             return reply
@@ -79,38 +89,39 @@ class Fleet:
 
     def finish(self, needed_bytes: int) -> None:
         """End of a problem: forget it everywhere, and replace the workers whose pools could starve the next one."""
-        for name in list(self._live):
-            reply = self.ask(name, Finish())
-            self._held[name] = reply.held_bytes if isinstance(reply, Finished) else 0
-        for name in list(self._live):
-            if self._starves(name, needed_bytes):
-                self.drop(name)
+        for seat in list(self._live):
+            reply = self._ask(seat, Finish())
+            self._held[seat] = reply.held_bytes if isinstance(reply, Finished) else 0
+        for seat in list(self._live):
+            if self._starves(seat, needed_bytes):
+                self.drop(seat)
 
-    def _starves(self, name: str, needed_bytes: int) -> bool:
+    def _starves(self, seat: str, needed_bytes: int) -> bool:
         """Whether what a worker keeps for itself leaves too little for all contenders of the next problem."""
         if self._settings.device == "cpu":  # its malloc keeps freed pages
             free = available_bytes()
             return free is not None and len(self._live) * needed_bytes > free
-        return self._held[name] + len(self._live) * needed_bytes > self.reports[name].total_bytes
+        total_bytes = min(report.total_bytes for report in self.reports.values())
+        return self._held[seat] + len(self._live) * needed_bytes > total_bytes
 
     def resident_bytes(self) -> int:
         """Memory of this machine that the live workers hold."""
         return sum(of_process(worker.pid) for worker in self._live.values())
 
-    def pid(self, name: str) -> int | None:
+    def pid(self, seat: str) -> int | None:
         """Process id of a live worker."""
-        return self._live[name].pid if name in self._live else None
+        return self._live[seat].pid if seat in self._live else None
 
-    def drop(self, name: str) -> None:
-        """End a backend's worker."""
-        worker = self._live.pop(name, None)
+    def drop(self, seat: str) -> None:
+        """End a worker."""
+        worker = self._live.pop(seat, None)
         if worker:
             worker.stop()
 
     def stop(self) -> None:
         """End all workers."""
-        for name in list(self._live):
-            self.drop(name)
+        for seat in list(self._live):
+            self.drop(seat)
 
 
 def unexpected(reply: Reply) -> Failed:

@@ -132,20 +132,19 @@ def cost_median(contender: Contender, program: str, rows: Sequence[Measurement])
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """One warning text, in how many rows it stands, and of which contenders."""
+    """One warning text, and the rows in which it stands."""
 
     warning: Notice
-    rows: int
-    contenders: tuple[str, ...]
+    rows: tuple[Measurement, ...]
 
 
 def warnings(rows: Iterable[Row]) -> list[Noted]:
     """The distinct warnings in order of first appearance."""
-    found: dict[str, list[tuple[Notice, str]]] = {}
+    found: dict[str, tuple[Notice, list[Measurement]]] = {}
     for row in measurements(rows):
         for warning in row.warnings:
-            found.setdefault(warning.text, []).append((warning, row.contender.name))
-    return [Noted(hits[0][0], len(hits), tuple(dict.fromkeys(name for _, name in hits))) for hits in found.values()]
+            found.setdefault(warning.text, (warning, []))[1].append(row)
+    return [Noted(warning, tuple(hits)) for warning, hits in found.values()]
 
 
 class Unmeasured(msgspec.Struct, frozen=True):

@@ -43,7 +43,7 @@ def show_plan(plan: Plan, console: Console) -> int:
     total_s, skipped = 0.0, 0
     for number, problem in enumerate(plan.problems, 1):
         needed, seconds = cases.case_bytes(problem, passes), cases.case_s(problem, plan.settings)
-        fits = free is None or needed * len(plan.backends) <= free
+        fits = free is None or needed * plan.worker_count <= free
         for at, contender in enumerate(plan.contenders):
             total_s, skipped = total_s + seconds * fits, skipped + (not fits)
             heading = (str(number), problem.label) if at == 0 else ("", "")
@@ -54,6 +54,6 @@ def show_plan(plan: Plan, console: Console) -> int:
             f"{skipped} cases need more than the {free / 1e9:.1f} GB of memory that are available", markup=False
         )
     count = len(plan.problems) * len(plan.contenders) - skipped
-    minutes, seconds = divmod(round(total_s), 60)
-    console.print(f"{count} cases, about {minutes}:{seconds:02d} minutes; results would go to {plan.out}", markup=False)
+    time = f"{total_s:.0f} s" if total_s < 100 else f"{total_s / 60:.0f} minutes"
+    console.print(f"{count} cases, about {time}; results would go to {plan.out}", markup=False)
     return 0

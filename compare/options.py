@@ -57,7 +57,7 @@ def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
         for option, given in (("--backend", options.backend), ("--variant", options.variant), ("--mode", options.mode)):
             if given:
                 raise ValueError(f"--contender names backend, variant and mode by itself; leave {option} out")
-        return tuple(dict.fromkeys(cases.parse_contender(text) for text in options.contender))
+        return cases.entrants(cases.parse_contender(text) for text in options.contender)
     names = tuple(BACKENDS) if options.backend in (None, "both") else (options.backend,)
     variants, modes = tuple(options.variant or ["naive"]), tuple(options.mode or ())
     for mode in modes:
@@ -136,4 +136,6 @@ def settings(options: argparse.Namespace, device: Device) -> Settings:
         samples=options.samples,
         timeout_s=options.timeout,
         seed=options.seed,
+        workers=options.workers,
+        same_within=options.same_within / 100,
     )

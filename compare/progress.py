@@ -68,7 +68,9 @@ class Display:
         quiet = text.startswith("round") and self._last.startswith("round")
         if not self._console.is_terminal and not quiet:
             self._console.print(
-                f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}", markup=False
+                f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}",
+                markup=False,
+                soft_wrap=True,
             )
         self._last = text
 
@@ -79,7 +81,7 @@ class Display:
         """A problem is done: its rows, and a better guess of the time that is left."""
         self._left_s.pop(rows[0].problem, None)
         self._problem_began = perf_counter()
-        self._console.print(problem_table(rows, self._console.width))
+        self._console.print(problem_table(rows, self._console.width, self._plan.settings))
         self._progress.update(self._task, advance=1)
 
     def remaining(self) -> str:

@@ -18,6 +18,7 @@ Precision = Literal["ieee", "tf32", "default"]
 PassName = Literal["forward", "backward", "step"]
 Device = Literal["cpu", "gpu"]
 Malloc = Literal["recycle", "system"]
+Workers = Literal["backend", "contender"]
 FailureStatus = Literal["OOM", "CRASH", "TIMEOUT", "ERROR"]
 
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
@@ -69,16 +70,18 @@ class Problem(Record, frozen=True):
 
 
 class Contender(Record, frozen=True):
-    """How it is computed: framework, variant, and the mode in which the framework executes it."""
+    """How it is computed: framework, variant, the mode in which the framework executes it, and which entrant it is."""
 
     backend: str
     variant: str
     mode: str
+    entrant: int = 1
 
     @property
     def name(self) -> str:
-        """``backend:variant:mode``, as the command line takes it."""
-        return f"{self.backend}:{self.variant}:{self.mode}"
+        """``backend:variant:mode`` as the command line takes it, ``#2`` behind it when it is named a second time."""
+        again = f"#{self.entrant}" if self.entrant > 1 else ""
+        return f"{self.backend}:{self.variant}:{self.mode}{again}"
 
 
 class Case(Record, frozen=True):
@@ -213,6 +216,8 @@ class Settings(Record, frozen=True):
     samples: int | None
     timeout_s: float
     seed: int
+    workers: Workers = "backend"
+    same_within: float = 0.01
 
 
 class Run(Record, frozen=True, tag_field="kind", tag="run"):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PROBE_FROM_BYTES = 200 * 10**6  # below this, thread stacks, small scratch and page rounding blur what is measured
+PROBE_FROM_BYTES = 16 * 10**6  # below this, thread stacks and page rounding are a large share of what is measured
 
 
 def _field_bytes(path: str, field: str) -> int | None:

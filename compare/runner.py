@@ -31,6 +31,7 @@ from compare.records import (
 )
 from compare.resident import PROBE_FROM_BYTES, available_bytes, can_measure
 from compare.sampling import Again, Fail, Sampling
+from compare.workers import undisturbed
 
 JUDGE_SHARE = 0.5  # of the sampling budget: the oracle may take this long before it checks drawn slices only
 WARMUP_SHARE = 0.25
@@ -69,7 +70,8 @@ class Runner:
                 following = self.plan.problems[at + 1 : at + 2]
                 self._fleet.finish(max((self._needed(each) for each in following), default=0))
         finally:
-            self._fleet.stop()
+            with undisturbed():
+                self._fleet.stop()
 
     def _needed(self, problem: Problem) -> int:
         return prediction.needed_bytes(problem, self.settings.passes)
@@ -103,20 +105,24 @@ class Runner:
                 yield Skip(
                     problem=problem,
                     contender=contender,
-                    reason="more memory than there is for each framework",
+                    reason=f"needs more memory than is free{self._share_of_memory()}",
                     predicted_bytes=needed,
                     available_bytes=available,
                 )
             elif reason := self._missing_mode(contender):
                 yield Skip(problem=problem, contender=contender, reason=reason)
 
+    def _share_of_memory(self) -> str:
+        count = self.plan.worker_count
+        return f" for each of {count} workers" if count > 1 else ""
+
     def _available(self) -> int | None:
         """What each backend may take of a CPU's memory; what a live worker holds of it is its own, or can be freed."""
         free = available_bytes() if self.settings.device == "cpu" else None
-        return None if free is None else (free + self._fleet.resident_bytes()) // len(self.plan.backends)
+        return None if free is None else (free + self._fleet.resident_bytes()) // self.plan.worker_count
 
     def _missing_mode(self, contender: Contender) -> str | None:
-        self._fleet.start(contender.backend)
+        self._fleet.start(contender)
         report = self._fleet.reports.get(contender.backend)
         return report.missing_modes.get(contender.mode) if report else None
 
@@ -171,7 +177,8 @@ class Runner:
                 self._record(rows, Skip(problem=problem, contender=contender, reason=reply.reason))
             else:
                 fail(contender, reply)
-                lost = [each for each in ready if each.backend == contender.backend]
+                seat = self._fleet.seat(contender)
+                lost = [each for each in ready if self._fleet.seat(each) == seat]
                 for each in lost:
                     del ready[each]
                 waiting = lost + waiting
@@ -185,7 +192,7 @@ class Runner:
             folder=str(folder),
             warmup_budget_s=self.settings.budget_s * WARMUP_SHARE,
         )
-        reply = self._fleet.ask(contender.backend, request)
+        reply = self._fleet.ask(contender, request)
         return reply if isinstance(reply, Prepared | Unsupported | Failed) else unexpected(reply)
 
     def _prepare_again(self, problem: Problem, folders: dict[Contender, Path]) -> Again:
@@ -193,7 +200,7 @@ class Runner:
 
     def _repeat(self, contender: Contender, folder: Path, fail: Fail) -> bool:
         """Have the numbers written once more after the last sample: what was timed must be what is judged."""
-        reply = self._fleet.ask(contender.backend, Repeat(contender=contender, folder=str(folder)))
+        reply = self._fleet.ask(contender, Repeat(contender=contender, folder=str(folder)))
         if not isinstance(reply, Repeated):
             fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
         return isinstance(reply, Repeated)
@@ -218,7 +225,7 @@ class Runner:
             return None
         self._listener.stage(problem, f"{contender.name}: resident memory of a fresh process")
         request = Resident(case=Case(problem=problem, contender=contender), passes=self.settings.passes)
-        reply = self._fleet.ask_fresh(contender.backend, request, environment.GIVE_BACK)
+        reply = self._fleet.ask_fresh(contender, request, environment.GIVE_BACK)
         return reply if isinstance(reply, Residents) else None
 
     def _failure(self, problem: Problem, contender: Contender, failed: Failed) -> Failure:

@@ -70,12 +70,12 @@ class Sampling:
                 if failed:
                     fail(contender, failed)
                     active.remove(contender)
-                    self._revive(contender.backend, active, again, fail)
+                    self._revive(contender, active, again, fail)
             rounds += 1
         return set(self._ready) - set(active)
 
     def _turn(self, contender: Contender) -> Failed | None:
-        reply = self._fleet.ask(contender.backend, Turn(contender=contender, per_round=self._counts[contender]))
+        reply = self._fleet.ask(contender, Turn(contender=contender, per_round=self._counts[contender]))
         if not isinstance(reply, Turned):
             return reply if isinstance(reply, Failed) else unexpected(reply)
         for name in reply.device_s:
@@ -86,9 +86,10 @@ class Sampling:
         self._page_faults[contender] += reply.page_faults
         return None
 
-    def _revive(self, backend: str, active: list[Contender], again: Again, fail: Fail) -> None:
+    def _revive(self, failed: Contender, active: list[Contender], again: Again, fail: Fail) -> None:
         """Prepare the others of a failed contender's worker anew; all of them again after each further failure."""
-        waiting = [each for each in active if each.backend == backend]
+        seat = self._fleet.seat(failed)
+        waiting = [each for each in active if self._fleet.seat(each) == seat]
         while waiting:
             contender = waiting.pop(0)
             reply = again(contender)
@@ -98,7 +99,7 @@ class Sampling:
             else:
                 fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
                 active.remove(contender)
-                waiting = [each for each in active if each.backend == backend]
+                waiting = [each for each in active if self._fleet.seat(each) == seat]
 
     def _done(self, rounds: int, elapsed_s: float, active: list[Contender]) -> bool:
         if self._settings.samples:
@@ -154,7 +155,7 @@ class Sampling:
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:
         notes = []
         if refused := self._refused[contender]:
-            text = f"{len(refused)} profiled windows were refused and taken again, the last because {refused[-1]}"
+            text = f"profiled windows refused and taken again: {len(refused)}, the last because {refused[-1]}"
             notes.append(Notice(code="refused-windows", text=text))
         faulted = self._faulted_bytes(contender)
         if self._settings.device == "cpu" and faulted > prediction.score_bytes(self._problem) / 2:

@@ -9,6 +9,7 @@ from compare import results
 from compare.records import PASSES, Measurement
 from compare.report import format as fmt
 from compare.summary import device_time, ratio, reference_of
+from compare.verdicts import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "results/h200/bfloat16"
@@ -16,11 +17,11 @@ HEAD_DIM, SEQ_LENS = 64, (256, 4096, 16384)
 MARKS = re.compile(r"(<!-- table -->\n).*(<!-- /table -->)", re.DOTALL)
 
 
-def cell(row: Measurement, reference: Measurement | None, name: str) -> str:
-    """Device time with its interval, and the ratio to the reference."""
+def cell(row: Measurement, reference: Measurement | None, name: str, same_within: float) -> str:
+    """Device time with its interval, the ratio to the reference, and the verdict."""
     time = fmt.time(device_time(row.passes[name]))  # type: ignore[index]
     relative = ratio(row, reference, name)  # type: ignore[arg-type]
-    return f"{time}, {fmt.ratio(relative)}" if relative else time
+    return f"{time}, {fmt.ratio(relative)} {verdict(relative, same_within)}" if relative else time
 
 
 def table() -> str:
@@ -28,8 +29,9 @@ def table() -> str:
     run, rows = results.read(ROOT / SOURCE / results.RESULTS)
     versions = ", ".join(f"{name} {value}" for each in run.backends for name, value in each.versions.items())
     lines = [
-        f"Naive causal attention, bfloat16, batch 8, one head of {HEAD_DIM}, on one {run.backends[0].device_name} "
-        f"({versions}): device time in ms with its 95% interval, and the ratio to the first of the three.",
+        f"Naive causal attention, bfloat16, batch 8, one head of {HEAD_DIM}, T positions, on one "
+        f"{run.backends[0].device_name} ({versions}): device time in ms with its 95% interval, "
+        "the ratio to the first of the three, and the verdict.",
         "",
         "| T | Contender | Forward | Backward | Step | Peak MB | Saved MB |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -40,7 +42,7 @@ def table() -> str:
         reference = reference_of(group)
         for row in group:
             peak = max(each.peak_bytes for each in row.passes.values())
-            cells = [cell(row, reference, name) for name in PASSES]
+            cells = [cell(row, reference, name, run.settings.same_within) for name in PASSES]
             memory = [fmt.megabytes(peak), fmt.megabytes(row.saved_bytes)]
             lines.append("| " + " | ".join([str(seq_len), f"`{row.contender.name}`", *cells, *memory]) + " |")
     return "\n".join([*lines, "", f"The whole report: [{SOURCE}/report.md]({SOURCE}/report.md).", ""])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compare import backends, cli, devices, study
+from compare import backends, cli, devices, options, study
 from compare.__version__ import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -181,7 +181,7 @@ def test_list_shows_every_backend_variant_and_mode(capsys: pytest.CaptureFixture
         ("--backend jax", 1, 1),
         ("--backend both", 1, 3),
         ("--backend torch --mode eager", 1, 1),
-        ("--contender jax:naive --contender torch:naive:eager --contender jax:naive:jit", 1, 2),
+        ("--contender jax:naive --contender torch:naive:eager --contender jax:naive:jit", 1, 3),  # a second entrant
         ("--backend jax --batch-size 1 2 --seq-len 8 16 32 --d-model 4 8", 12, 1),
         ("--backend jax --heads 1 2 --mask full causal window:3 --dtype float32 bfloat16", 12, 1),
         ("--backend jax --heads 4 --kv-heads 1 2 4 --kv-len 8 9", 6, 1),
@@ -237,3 +237,14 @@ def test_the_other_framework_alone_still_plans(capsys: pytest.CaptureFixture[str
 def test_list_says_how_to_install_what_is_absent(capsys: pytest.CaptureFixture[str], absent: str) -> None:
     assert cli.main(["--list"]) == 0
     assert f"not installed: {backends.BACKENDS[absent].install}" in capsys.readouterr().out
+
+
+def test_a_contender_named_twice_is_a_second_entrant() -> None:
+    named = ["--contender", "jax:naive", "--contender", "torch:naive:eager", "--contender", "jax:naive:jit"]
+    _, plan = options.parse([*SMALL, *named])
+    assert plan is not None
+    assert [each.name for each in plan.contenders] == ["jax:naive:jit", "torch:naive:eager", "jax:naive:jit#2"]
+    assert plan.worker_count == 2
+    _, apart = options.parse([*SMALL, *named, "--workers", "contender"])
+    assert apart is not None
+    assert apart.worker_count == 3

@@ -118,7 +118,7 @@ def test_refused_windows_are_taken_again_and_noted(out: Path) -> None:
     assert main(arguments(out, "fake:naive", "fake2:dropped")) == 0
     found = row(out, "fake2:dropped:eager")
     [note] = [each for each in found.warnings if each.code == "refused-windows"]
-    assert note.text.startswith("2 profiled windows were refused and taken again")
+    assert note.text.startswith("profiled windows refused and taken again: 2, the last because")
     assert "saw no device work" in note.text
     assert len(found.passes["step"].device_s) == 6
     assert len(set(found.passes["step"].device_s)) == 1

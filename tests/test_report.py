@@ -8,10 +8,12 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from compare import gather, prediction
-from compare.analysis import AXES, growth, growth_word, limits, seed_memory, spreads
+from compare.analysis import limits, seed_memory, spreads
+from compare.growth import AXES, growth, growth_word
 from compare.records import Contender, Failure, Measurement, Notice, Row, Run
 from compare.report import format as fmt
 from compare.report import markdown, terminal
@@ -31,10 +33,10 @@ def printed(rows: Sequence[Row], width: int, run: Run | None = None) -> str:
     return out.getvalue()
 
 
-def table_text(rows: Sequence[Row], width: int = 80) -> str:
+def table_text(rows: Sequence[Row], width: int = 80, **settings: Any) -> str:
     """One problem's table as plain text."""
     console = Console(width=width, file=(out := StringIO()), force_terminal=False)
-    console.print(terminal.problem_table(rows, width))
+    console.print(terminal.problem_table(rows, width, replace(samples.run().settings, **settings)))
     return out.getvalue()
 
 
@@ -98,7 +100,8 @@ def test_heading_words_and_numbers_are_whole(width: int) -> None:
 
 
 def test_wide_table_adds_wall_kernels_peaks_and_errors() -> None:
-    narrow, wide = table_text(pair()), table_text(pair(), 160)
+    narrow, wide = table_text(pair()), table_text(pair(), 160, device="gpu")
+    assert "3 kernels" not in table_text(pair(), 160)  # a CPU's ops nest: their number compares with nothing
     for word in ("wall ms", "3 kernels", "3.1e-07", "2.0e-06"):
         assert word in wide
         assert word not in narrow
@@ -165,7 +168,8 @@ def test_hostile_text_has_no_power_over_the_terminal() -> None:
 def test_warnings_are_gathered_by_text() -> None:
     noted = Notice(code="fused", text="not naive")
     rows = [measurement(problem(n), COMPILE, warnings=(noted,)) for n in (256, 512)]
-    assert "not naive [fused; 2 rows: torch:naive:compile]" in printed(rows, 80)
+    where = "B=4 T=256 N=1 H=64 full float32 ieee; B=4 T=512 N=1 H=64 full float32 ieee"
+    assert f"not naive [fused; torch:naive:compile; {where}]" in " ".join(printed(rows, 80).split())
     assert part(rows, "Warnings").count("not naive") == 1
 
 
@@ -208,6 +212,22 @@ def test_groups_that_differ_otherwise_do_not_bend_the_slope() -> None:
     fit = growth(JAX, "saved", "seq_len", rows)
     assert fit.exponent == pytest.approx(2.0)
     assert fit.points == 4
+
+
+def test_two_ways_of_weighing_make_no_common_curve() -> None:
+    """On a CPU small JAX cases are weighed by buffer assignment and large ones by resident growth."""
+    rows = [measurement(problem(n), JAX) for n in (256, 512, 1024, 2048)]
+    mixed = rows[:2] + [weighed_otherwise(row, 10) for row in rows[2:]]
+    assert growth(JAX, "backward peak", "seq_len", mixed).exponent == pytest.approx(2.0)
+    assert growth(JAX, "backward peak", "seq_len", mixed[1:3]).exponent is None
+
+
+def weighed_otherwise(row: Measurement, factor: int) -> Measurement:
+    passes = {
+        name: replace(each, peak_bytes=each.peak_bytes * factor, peak_source="another")
+        for name, each in row.passes.items()
+    }
+    return replace(row, passes=passes)
 
 
 def test_one_value_gives_no_exponent() -> None:
@@ -302,6 +322,7 @@ def test_sections_are_in_order() -> None:
     titles = re.findall(r"^## (.*)$", page(samples.nine_problems()), re.MULTILINE)
     assert titles == [
         "Side by side",
+        "Verdicts",
         "Detailed results",
         "Memory analysis",
         "Performance summary",
@@ -355,7 +376,7 @@ def test_sparse_rows_are_reported(name: str, width: int) -> None:
 
 
 def test_one_pass_has_one_column() -> None:
-    text = table_text(SPARSE["one pass"])
+    text = table_text(SPARSE["one pass"], passes=("forward",))
     assert "forward" in text
     assert "backward" not in text
     assert "step" not in text

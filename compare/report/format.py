@@ -92,6 +92,6 @@ def one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 warning``, ``2 warnings``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def plural(count: int, noun: str, many: str = "") -> str:
+    """``1 warning``, ``2 warnings``; ``many`` where an s does not make the plural."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"

@@ -10,7 +10,9 @@ from compare.gather import Noted, Unmeasured, outcome_of, status_of
 from compare.records import MIN_ROUNDS, DeviceReport, Failure, Measurement, Row, Run, Skip
 from compare.report import format as fmt
 from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
+from compare.verdicts import VERDICTS, Compared, counts
 
+MOST_LABELS = 3
 STOPPED = {
     "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.0%}",
     "budget": "budget: stopped when the time of its cases was spent",
@@ -87,11 +89,33 @@ def without_numbers(row: Skip | Failure) -> str:
     return fmt.one_line(f"{row.contender.name} {outcome_of(row)}: {row.reason}" + (f" ({known})" if known else ""))
 
 
-def timing_notes(rows: Sequence[Row]) -> list[str]:
+def verdict_lines(found: Sequence[Compared]) -> list[str]:
+    """How often each contender was what, pass by pass, in words."""
+    lines = []
+    for (contender, name), tally in counts(found).items():
+        words = ", ".join(f"{tally[word]} {word}" for word in VERDICTS if tally[word])
+        lines.append(f"{contender.name}, {name}: {words} (of {fmt.plural(sum(tally.values()), 'problem')})")
+    return lines
+
+
+def verdict_note(same_within: float) -> str:
+    """What the four words mean."""
+    within = f"±{same_within * 100:g}%"
+    return (
+        f"SAME: the whole 95% interval of the ratio lies within {within} of 1. FASTER, SLOWER: otherwise, and the "
+        "interval excludes 1. UNDECIDED: the rest. A verdict holds for the processes that ran."
+    )
+
+
+def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
     """What the numbers are, one sentence or two each; what does not occur in the rows is left out."""
     measured = measurements(rows)
+    if not measured:
+        return []
     stopped = Counter[str](row.stopped for row in measured)
     notes = [
+        "Shapes: B batch, T query length, S key length where it differs, N query heads, K key heads where they differ, "
+        "H head size; d_model = N x H.",
         "Device time: length of the union of the intervals in which the device ran a kernel or an op of the "
         "iteration, from each framework's own profiler. Gaps between kernels, Python and launches are not in it. "
         "On a CPU PyTorch's ops hold their own dispatch: below about a millisecond look at the wall time too.",
@@ -106,11 +130,15 @@ def timing_notes(rows: Sequence[Row]) -> list[str]:
         "passes, it is the highest. Saved: buffers alive between "
         "forward and backward, less those that alias q, k, v or the output. On a GPU XLA's programs allocate cuBLAS "
         "workspaces (tens of MB) inside a pass, PyTorch keeps one from its first product on. MB = 10^6 bytes.",
+        f"Peaks are by {weighed_by(measured)}.",
+        "Error / allowed: the tensor that comes nearest to its allowance, against the float64 oracle.",
         "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
     ]
     if stopped:
         counts = [f"{text} ({fmt.plural(stopped[word], 'case')})" for word, text in STOPPED.items() if stopped[word]]
         notes.append(f"Sampling, {'; '.join(counts)}.")
+    if len(measured) > 1:
+        notes.append(verdict_note(same_within))
     if any(row.alone for row in measured):
         notes.append("alone: measured without the other framework's worker and not in turns, so no ratio is given.")
     if any(row.agreement and not row.agreement.agrees for row in measured):
@@ -120,10 +148,20 @@ def timing_notes(rows: Sequence[Row]) -> list[str]:
     return notes
 
 
+def weighed_by(rows: Sequence[Measurement]) -> str:
+    """Who says what the peaks are, and for how many passes."""
+    sources = Counter((row.contender.backend, each.peak_source) for row in rows for each in row.passes.values())
+    found = [f"{source} ({name}, {fmt.plural(count, 'pass', 'passes')})" for (name, source), count in sources.items()]
+    return "; ".join(found)
+
+
 def warning_line(noted: Noted) -> str:
     """A warning, and which rows have it."""
-    where = f"{fmt.plural(noted.rows, 'row')}: {', '.join(noted.contenders)}"
-    return fmt.one_line(f"{noted.warning.text} [{noted.warning.code}; {where}]")
+    names = ", ".join(dict.fromkeys(row.contender.name for row in noted.rows))
+    labels = list(dict.fromkeys(row.problem.label for row in noted.rows))
+    more = f" and {fmt.plural(len(labels) - MOST_LABELS, 'problem')} more" if len(labels) > MOST_LABELS else ""
+    where = "; ".join(labels[:MOST_LABELS]) + more
+    return fmt.one_line(f"{noted.warning.text} [{noted.warning.code}; {names}; {where}]")
 
 
 def unmeasured_line(line: Unmeasured) -> str:

@@ -8,19 +8,21 @@ from compare.records import Row, Run
 from compare.report import markdown_memory as memory
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
+from compare.verdicts import compared
 
 
 def render(run: Run, rows: Sequence[Row]) -> str:
     """The page; sections that have nothing to say say so or are left out."""
     parts = [
         sections.heading(run, rows),
-        tables.side_by_side(rows),
+        tables.side_by_side(rows, run.settings.same_within),
+        sections.verdicts(compared(rows, run.settings.same_within), run.settings.same_within),
         tables.seed_tables(rows),
         memory.analysis(rows),
         sections.performance(rows),
         memory.limits(rows),
         sections.agreement(rows),
-        sections.timed(rows),
+        sections.timed(rows, run.settings.same_within),
         sections.wall(rows),
         sections.costs(rows),
         sections.warnings(rows),

@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compare import analysis as numbers
-from compare.analysis import Growth, Limit
+from compare import growth
+from compare.analysis import Limit
 from compare.gather import outcome_of
+from compare.growth import Growth
 from compare.records import Row
 from compare.report import format as fmt
 from compare.report.markdown_text import bullets, code, escape, section, table
 
 METHOD = (
     "Exponent p of bytes ~ axis^p: least squares of log bytes on log axis over the problems that differ in that axis "
-    "alone, one slope for all groups and one intercept for each (d_model varies by head size). A sum of a quadratic "
-    "and a linear term shows the quadratic one at large sizes only, hence the exponent between the two largest values."
+    "alone and were weighed in the same way, one slope for all groups and one intercept for each (d_model varies by "
+    "head size). A sum of a quadratic and a linear term shows the quadratic one at large sizes only, "
+    "hence the exponent between the two largest values."
 )
 
 
 def analysis(rows: Sequence[Row]) -> str:
     """Exponents as a table, then the same in words."""
-    fits = numbers.growths(rows)
+    fits = growth.growths(rows)
     fitted = [fit for fit in fits if fit.exponent is not None]
     if not fitted:
         return section("Memory analysis", "No exponent: no contender was measured at two values of one axis.")
@@ -60,13 +63,13 @@ def span(fit: Growth) -> str:
 def worded(fit: Growth) -> str:
     """A quantity and how it grows."""
     value = fit.exponent if fit.local is None else fit.local
-    return fit.quantity if value is None else f"{fit.quantity} {numbers.growth_word(value)} ({exponent(value)})"
+    return fit.quantity if value is None else f"{fit.quantity} {growth.growth_word(value)} ({exponent(value)})"
 
 
 def unfitted(fits: Sequence[Growth]) -> str:
     """The axes along which nothing could be fitted."""
     known = {fit.axis for fit in fits if fit.exponent is not None}
-    missing = [axis for axis in numbers.AXES if axis not in known]
+    missing = [axis for axis in growth.AXES if axis not in known]
     return f"Not fitted, for want of two values: {', '.join(missing)}." if missing else ""
 
 

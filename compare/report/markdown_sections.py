@@ -11,6 +11,7 @@ from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import bullets, code, escape, section, table
 from compare.summary import device_time, wall_time
+from compare.verdicts import VERDICTS, Compared, advice, counts
 
 
 def heading(run: Run, rows: Sequence[Row]) -> str:
@@ -34,14 +35,35 @@ def environment(run: Run) -> str:
         for backend, variables in run.environment.items()
         for name, value in variables.items()
     ]
-    return folded("Environment variables", lines)
+    return folded("Environment variables", lines, ("By", "Variable"))
 
 
-def folded(title: str, lines: Sequence[Sequence[str]]) -> str:
+def folded(title: str, lines: Sequence[Sequence[str]], columns: Sequence[str] = ("Name", "Value")) -> str:
     """A table that opens on a click; nothing where it would be empty."""
     if not lines:
         return ""
-    return f"<details>\n<summary>{title}</summary>\n\n{table(('Name', 'Value'), lines)}\n\n</details>"
+    return f"<details>\n<summary>{title}</summary>\n\n{table(columns, lines)}\n\n</details>"
+
+
+def verdicts(found: Sequence[Compared], same_within: float) -> str:
+    """How often each contender was what, and for every undecided comparison what would decide it."""
+    if not found:
+        return ""
+    columns = ("Contender", "Pass", *(f">{word}" for word in VERDICTS))
+    tally = [
+        [code(contender.name), name, *(str(words[word]) for word in VERDICTS)]
+        for (contender, name), words in counts(found).items()
+    ]
+    open_ = [undecided_line(each, same_within) for each in found if each.verdict == "UNDECIDED"]
+    what = ("Problem", "Contender", "Pass", ">Ratio", "What would decide it")
+    undecided = ["Undecided:", table(what, open_)] if open_ else []
+    return section("Verdicts", escape(legend.verdict_note(same_within)), table(columns, tally), *undecided)
+
+
+def undecided_line(each: Compared, same_within: float) -> list[str]:
+    """One line of the table of undecided comparisons."""
+    where = (escape(each.problem.label), code(each.contender.name), each.pass_name)
+    return [*where, fmt.ratio(each.ratio), advice(each.ratio, same_within)]
 
 
 def performance(rows: Sequence[Row]) -> str:
@@ -89,9 +111,10 @@ def checked_line(checked: gather.Checked) -> list[str]:
     return [code(checked.contender.name), str(checked.problems), str(checked.disagreeing), share, other, *gap]
 
 
-def timed(rows: Sequence[Row]) -> str:
+def timed(rows: Sequence[Row], same_within: float) -> str:
     """What the numbers are."""
-    return section("What was and was not timed", bullets(map(escape, legend.timing_notes(rows))))
+    lines = [escape(line) for line in legend.timing_notes(rows, same_within)]
+    return section("What was and was not timed", bullets(lines) or "Nothing was measured.")
 
 
 def wall(rows: Sequence[Row]) -> str:

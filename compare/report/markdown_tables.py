@@ -12,6 +12,7 @@ from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import code, escape, section, table
 from compare.summary import device_time, ratio
+from compare.verdicts import verdict
 
 Group = tuple[Problem, list[Row]]
 SEED_COLUMNS = (
@@ -37,7 +38,7 @@ def kind_of(problem: Problem) -> str:
 # -------------------------------------------------------------------------------------------------- side by side
 
 
-def side_by_side(rows: Sequence[Row]) -> str:
+def side_by_side(rows: Sequence[Row], same_within: float) -> str:
     """One table per batch, mask, dtype and precision where that makes fewer tables than problems, else one in all."""
     groups = by_problem(rows)
     if not groups:
@@ -46,10 +47,12 @@ def side_by_side(rows: Sequence[Row]) -> str:
     for group in groups:
         kinds.setdefault((kind_of(group[0]), group[0].batch), []).append(group)
     passes = passes_of(rows)
-    intro = "Device time in ms with its 95% interval, and below it the ratio to the reference."
+    intro = "Device time in ms with its 95% interval, and below it the ratio to the reference and the verdict."
     if len(kinds) == len(groups):
-        return section("Side by side", intro, reference_lines(groups), group_table(groups, passes, whole_label=True))
-    tables = [part for found in kinds.values() for part in (*titled(found), group_table(found, passes))]
+        return section(
+            "Side by side", intro, reference_lines(groups), group_table(groups, passes, same_within, whole_label=True)
+        )
+    tables = [part for found in kinds.values() for part in (*titled(found), group_table(found, passes, same_within))]
     return section("Side by side", intro, reference_lines(groups), *tables)
 
 
@@ -69,20 +72,22 @@ def reference_lines(groups: Sequence[Group]) -> str:
     return f"Ratio: time / time of the reference (ref), which is {which}; below 1 is faster."
 
 
-def group_table(groups: Sequence[Group], passes: Sequence[PassName], whole_label: bool = False) -> str:
+def group_table(
+    groups: Sequence[Group], passes: Sequence[PassName], same_within: float, whole_label: bool = False
+) -> str:
     """One row per problem and contender; the problem is named in its first row only."""
     columns = ["Problem", "Contender", *(f">{name} (ms)" for name in passes), ">peak (MB)", ">saved (MB)"]
-    lines = [line for group in groups for line in group_lines(group, passes, whole_label)]
+    lines = [line for group in groups for line in group_lines(group, passes, same_within, whole_label)]
     return table([*columns, "numbers", "status"], lines)
 
 
-def group_lines(group: Group, passes: Sequence[PassName], whole_label: bool) -> list[list[str]]:
+def group_lines(group: Group, passes: Sequence[PassName], same_within: float, whole_label: bool) -> list[list[str]]:
     """The lines of one problem."""
     problem, rows = group
     reference = legend.reference_row(rows)
     label = problem.label if whole_label else sizes(problem)
     labels = [f"**{escape(label)}**", *[""] * (len(rows) - 1)]
-    return [[label, *side_cells(row, reference, passes)] for label, row in zip(labels, rows, strict=True)]
+    return [[label, *side_cells(row, reference, passes, same_within)] for label, row in zip(labels, rows, strict=True)]
 
 
 def sizes(problem: Problem) -> str:
@@ -90,22 +95,24 @@ def sizes(problem: Problem) -> str:
     return problem.label.split(f" {problem.mask} ")[0].removeprefix(f"B={problem.batch} ")
 
 
-def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassName]) -> list[str]:
+def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassName], same_within: float) -> list[str]:
     """Contender, times, memory, verdict and status of one row."""
     name = code(row.contender.name) + (" ref" if row is reference else "")
     if not isinstance(row, Measurement):
         return [name, *[fmt.NONE] * (len(passes) + 3), status(row)]
     peak = max((result.peak_bytes for result in row.passes.values()), default=None)
     memory = [fmt.megabytes(peak), fmt.megabytes(row.saved_bytes)]
-    return [name, *[time_cell(row, reference, p) for p in passes], *memory, legend.result_word(row), status(row)]
+    times = [time_cell(row, reference, name, same_within) for name in passes]
+    return [name, *times, *memory, legend.result_word(row), status(row)]
 
 
-def time_cell(row: Measurement, reference: Measurement | None, name: PassName) -> str:
-    """Device time over its ratio, or over why there is none."""
+def time_cell(row: Measurement, reference: Measurement | None, name: PassName, same_within: float) -> str:
+    """Device time over its ratio over the verdict, or over why there is none."""
     if name not in row.passes:
         return fmt.NONE
     relative = ratio(row, reference, name)
-    below = fmt.ratio(relative) if relative else legend.ratio_word(row, reference)
+    said = f"{fmt.ratio(relative)}<br>{verdict(relative, same_within)}" if relative else ""
+    below = said or legend.ratio_word(row, reference)
     return fmt.time(device_time(row.passes[name])) + (f"<br>{below}" if below else "")
 
 

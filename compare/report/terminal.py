@@ -1,6 +1,6 @@
 """Rich tables on the terminal: readable at 80 columns, with more beside it where there is room.
 
-A cell has two lines, time over ratio.  Colour repeats what a word already says.
+A cell has three lines, time over ratio over verdict.  Colour repeats what a word already says.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from compare import gather
-from compare.analysis import by_problem, passes_of
+from compare.analysis import by_problem
 from compare.naivety import NOT_NAIVE
-from compare.records import PASSES, Measurement, PassName, Row, Run
+from compare.records import Measurement, PassName, Row, Run, Settings
 from compare.report import format as fmt
 from compare.report import legend
 from compare.summary import device_time, ratio, wall_time
+from compare.verdicts import compared, verdict
 
 WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80
 TIME_WIDTH = 12
@@ -28,22 +29,19 @@ SHARED_COLUMNS = {
     False: [("peak\nMB", 6), ("saved\nMB", 6)],
     True: [("saved\nMB", 8), ("error /\nallowed", 9)],
 }
+VERDICT_STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNDECIDED": "dim"}
 STYLES = {"ok": "green", "WRONG": "bold red", "skip": "yellow", "unknown": "dim"}
 
 
-def problem_table(
-    rows: Sequence[Row], width: int, passes: Sequence[PassName] | None = None, notes: bool = True
-) -> Table:
+def problem_table(rows: Sequence[Row], width: int, settings: Settings, notes: bool = True) -> Table:
     """The table of one problem, one row per contender.
 
-    ``passes`` are the columns: those measured here if not given, so that several problems can share a layout.
     ``notes`` says below the table what the ratio means and why a row has no numbers.
     """
     wide, reference = width >= WIDE, legend.reference_row(rows)
-    shown = tuple(passes) if passes is not None else passes_of(rows) or PASSES
-    table = empty_table(rows[0].problem.label if rows else "", wide, shown)
+    table = empty_table(rows[0].problem.label if rows else "", wide, settings.passes)
     for row in rows:
-        table.add_row(*cells(row, reference, wide, shown))
+        table.add_row(*cells(row, reference, wide, settings))
     if notes:
         table.caption = Text("\n".join(["", *table_notes(rows, reference)]))
     return table
@@ -75,14 +73,14 @@ def pass_columns(name: PassName, wide: bool) -> list[tuple[str, int]]:
     return [device, ("wall ms,\nkernels", TIME_WIDTH), ("peak\nMB", 7)] if wide else [device]
 
 
-def cells(row: Row, reference: Measurement | None, wide: bool, passes: Sequence[PassName]) -> list[Text | str]:
+def cells(row: Row, reference: Measurement | None, wide: bool, settings: Settings) -> list[Text | str]:
     """One row of the table; a row without numbers has its name and its outcome only."""
-    name = name_cell(row, reference, NAME_WIDTHS[wide])
+    shown = name_cell(row, reference, NAME_WIDTHS[wide])
     if not isinstance(row, Measurement):
-        blanks = len(passes) * len(pass_columns("step", wide)) + len(SHARED_COLUMNS[wide])
-        return [name, *[fmt.NONE] * blanks, result_cell(row)]
-    timed = [cell for pass_name in passes for cell in pass_cells(row, reference, pass_name, wide)]
-    return [name, *timed, *shared_cells(row, wide), result_cell(row)]
+        blanks = len(settings.passes) * len(pass_columns("step", wide)) + len(SHARED_COLUMNS[wide])
+        return [shown, *[fmt.NONE] * blanks, result_cell(row)]
+    timed = [cell for name in settings.passes for cell in pass_cells(row, reference, name, wide, settings)]
+    return [shown, *timed, *shared_cells(row, wide), result_cell(row)]
 
 
 def name_cell(row: Row, reference: Measurement | None, width: int) -> Text:
@@ -102,27 +100,30 @@ def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
     return [*marks, (fmt.plural(count, "warning"), count > 0 and not fused)]
 
 
-def pass_cells(row: Measurement, reference: Measurement | None, name: PassName, wide: bool) -> list[Text | str]:
+def pass_cells(
+    row: Measurement, reference: Measurement | None, name: PassName, wide: bool, settings: Settings
+) -> list[Text | str]:
     """The cells of one pass."""
     if name not in row.passes:
         return [fmt.NONE] * len(pass_columns(name, wide))
     result = row.passes[name]
-    device = device_cell(row, reference, name)
+    device = device_cell(row, reference, name, settings.same_within)
     if not wide:
         return [device]
-    kernels = fmt.plural(sum(kernel.count for kernel in result.kernels), "kernel") if result.kernels else ""
+    count = sum(kernel.count for kernel in result.kernels)
+    kernels = fmt.plural(count, "kernel") if settings.device == "gpu" else ""  # ops of a CPU nest: no count to compare
     wall = Text.assemble(fitted(fmt.time(wall_time(result))), ("\n" + kernels, "dim"))
     return [device, wall, fmt.megabytes(result.peak_bytes)]
 
 
-def device_cell(row: Measurement, reference: Measurement | None, name: PassName) -> Text:
-    """Device time over its ratio to the reference; green is faster and red slower beyond the interval."""
+def device_cell(row: Measurement, reference: Measurement | None, name: PassName, same_within: float) -> Text:
+    """Device time over its ratio to the reference over the verdict."""
     time = fitted(fmt.time(device_time(row.passes[name])))
     relative = ratio(row, reference, name)
     if relative is None:
         return Text.assemble(time, ("\n" + legend.ratio_word(row, reference), "dim"))
-    style = "green" if relative.high < 1 else "red" if relative.low > 1 else ""
-    return Text.assemble(time, "\n", (fmt.ratio(relative), style))
+    word = verdict(relative, same_within)
+    return Text.assemble(time, "\n" + fmt.ratio(relative) + "\n", (word, VERDICT_STYLES[word]))
 
 
 def fitted(time: str) -> str:
@@ -149,8 +150,9 @@ def result_cell(row: Row) -> Text:
 def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
     print_facts(run, rows, console)
-    print_tables(rows, console)
-    print_list("What was timed", legend.timing_notes(rows), console)
+    print_tables(rows, run.settings, console)
+    print_list("Verdicts", legend.verdict_lines(compared(rows, run.settings.same_within)), console)
+    print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)
     print_list("Skipped and failed", [legend.unmeasured_line(line) for line in gather.unmeasured(rows)], console)
 
@@ -165,9 +167,9 @@ def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
     console.print(table)
 
 
-def print_tables(rows: Sequence[Row], console: Console) -> None:
+def print_tables(rows: Sequence[Row], settings: Settings, console: Console) -> None:
     """One table per problem in one layout; what the ratio means is said again only where the reference changes."""
-    passes, said = passes_of(rows) or PASSES, ""
+    said = ""
     if not rows:
         console.print("\nNothing was measured.")
     for _, group in by_problem(rows):
@@ -176,7 +178,7 @@ def print_tables(rows: Sequence[Row], console: Console) -> None:
             console.print(Padding(Text(note, style="italic"), (1, 0, 0, 0)))
             said = note
         console.print()
-        console.print(problem_table(group, console.width, passes, notes=False))
+        console.print(problem_table(group, console.width, settings, notes=False))
 
 
 def print_list(title: str, lines: Iterable[str], console: Console) -> None:

@@ -1,0 +1,86 @@
+"""A ratio and its interval -> FASTER, SLOWER, SAME or UNDECIDED, and what would decide the undecided.
+
+SAME comes first: where the whole interval lies within ``same_within`` of 1, a difference would not matter, however
+certain.  FASTER and SLOWER need an interval that excludes 1.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from math import ceil, inf, isfinite
+from typing import Literal
+
+import msgspec
+
+from compare.analysis import by_problem, measurements
+from compare.records import PASSES, Contender, PassName, Problem, Row
+from compare.summary import Estimate, ratio, reference_of
+
+Verdict = Literal["FASTER", "SLOWER", "SAME", "UNDECIDED"]
+VERDICTS: tuple[Verdict, ...] = ("FASTER", "SLOWER", "SAME", "UNDECIDED")
+MOST_TIMES_MORE = 20.0  # beyond this, patience is no advice
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One contender against the reference of its problem, in one pass."""
+
+    problem: Problem
+    contender: Contender
+    reference: Contender
+    pass_name: PassName
+    ratio: Estimate
+    verdict: Verdict
+
+
+def verdict(relative: Estimate, same_within: float) -> Verdict:
+    """What a ratio (time over the reference's time) says."""
+    if 1 - same_within <= relative.low and relative.high <= 1 + same_within:
+        return "SAME"
+    if relative.high < 1:
+        return "FASTER"
+    return "SLOWER" if relative.low > 1 else "UNDECIDED"
+
+
+def compared(rows: Iterable[Row], same_within: float) -> list[Compared]:
+    """Every comparison that is fair, in the order of the rows."""
+    return [each for problem, group in by_problem(rows) for each in _of_problem(problem, group, same_within)]
+
+
+def _of_problem(problem: Problem, group: Sequence[Row], same_within: float) -> Iterable[Compared]:
+    rows = measurements(group)
+    reference = reference_of(rows)
+    for row in rows:
+        for name in PASSES:
+            relative = ratio(row, reference, name)
+            if relative and reference:
+                found = verdict(relative, same_within)
+                yield Compared(problem, row.contender, reference.contender, name, relative, found)
+
+
+def counts(found: Iterable[Compared]) -> dict[tuple[Contender, PassName], Counter[Verdict]]:
+    """How often each verdict fell, per contender and pass."""
+    tally: dict[tuple[Contender, PassName], Counter[Verdict]] = {}
+    for each in found:
+        tally.setdefault((each.contender, each.pass_name), Counter())[each.verdict] += 1
+    return tally
+
+
+def times_more_rounds(relative: Estimate, same_within: float) -> float:
+    """By how much the rounds would have to grow, if the interval shrinks with their root and the median stays.
+
+    It is decided once the interval is shorter than the distance to 1, or than what is left to the bounds of SAME.
+    """
+    distance = abs(relative.median - 1)
+    arm = relative.half_width * relative.median
+    return (arm / max(distance, same_within - distance)) ** 2 if isfinite(arm) else inf
+
+
+def advice(relative: Estimate, same_within: float) -> str:
+    """What would decide an undecided ratio, in words."""
+    more = times_more_rounds(relative, same_within)
+    if not isfinite(more):
+        return "more rounds: there are too few for an interval"
+    if more <= MOST_TIMES_MORE:
+        return f"about {ceil(more * relative.rounds)} rounds in place of {relative.rounds} (a larger --budget)"
+    return f"a quieter machine: {relative.rounds} rounds scatter too much for patience to help"

@@ -1,0 +1,16 @@
+"""How much more work a mode does."""
+
+from __future__ import annotations
+
+
+def split(mode: str) -> tuple[str, int]:
+    """``eager+5`` -> (eager, 5); no extra work without a plus."""
+    plain, _, percent = mode.partition("+")
+    return plain, int(percent or 0)
+
+
+def rows(batch: int, percent: int) -> int:
+    """Batch rows that are ``percent`` of the batch.  Raises ValueError where that is no whole number."""
+    if batch * percent % 100:
+        raise ValueError(f"batch {batch}: {percent}% of it is no whole number of rows")
+    return batch * percent // 100

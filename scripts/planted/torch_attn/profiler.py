@@ -1,0 +1,5 @@
+"""The profiler is the real one."""
+
+from torch_attn.profiler import SOURCE, trace, window
+
+__all__ = ["SOURCE", "trace", "window"]

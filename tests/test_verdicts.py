@@ -1,0 +1,107 @@
+"""FASTER, SLOWER, SAME, UNDECIDED: by hand, by simulation, and as they are said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import inf
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from compare import verdicts
+from compare.records import Measurement
+from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate
+from tests import samples
+
+
+def around(median: float, low: float, high: float, rounds: int = 10) -> Estimate:
+    return Estimate(median, low, high, rounds)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (0.991, 1.009, "SAME"),
+        (0.99, 1.01, "SAME"),
+        (0.991, 0.999, "SAME"),  # excludes 1, but a difference that does not matter takes precedence
+        (1.001, 1.009, "SAME"),
+        (0.90, 0.999, "FASTER"),
+        (0.90, 1.0, "UNDECIDED"),
+        (1.001, 1.2, "SLOWER"),
+        (1.0, 1.2, "UNDECIDED"),
+        (0.98, 1.005, "UNDECIDED"),
+        (0.0, inf, "UNDECIDED"),
+    ],
+)
+def test_the_four_words(low: float, high: float, word: str) -> None:
+    assert verdicts.verdict(around(min(max(1.0, low), high), low, high), 0.01) == word
+
+
+def test_same_within_moves_the_bounds() -> None:
+    assert verdicts.verdict(around(1.03, 1.02, 1.04), 0.01) == "SLOWER"
+    assert verdicts.verdict(around(1.03, 1.02, 1.04), 0.05) == "SAME"
+
+
+def test_more_rounds_by_the_root() -> None:
+    """2% off, known to 4%: half the interval, so four times the rounds."""
+    unsure = around(1.02, 0.98, 1.06)
+    assert verdicts.times_more_rounds(unsure, 0.01) == pytest.approx(4.0)
+    assert verdicts.advice(unsure, 0.01) == "about 40 rounds in place of 10 (a larger --budget)"
+
+
+def test_at_no_difference_the_bounds_of_same_decide() -> None:
+    assert verdicts.times_more_rounds(around(1.0, 0.98, 1.02), 0.01) == pytest.approx(4.0)
+
+
+def test_where_patience_does_not_help_a_quieter_machine_is_advised() -> None:
+    assert "quieter machine" in verdicts.advice(around(1.0, 0.8, 1.2), 0.01)
+    assert "too few" in verdicts.advice(around(1.0, 0.0, inf, rounds=5), 0.01)
+
+
+def trial(random: np.random.Generator, slowdown: float, scatter: float) -> str:
+    """Samples as a run takes them: six rounds, then more until the interval is narrow or forty are done."""
+    found: list[float] = []
+    while len(found) < 40:
+        found.append(slowdown * float(np.exp(scatter * random.standard_t(3))))
+        relative = estimate(found)
+        if relative.half_width <= TARGET_HALF_WIDTH:
+            break
+    return verdicts.verdict(relative, 0.01)
+
+
+@pytest.mark.parametrize("scatter", [0.003, 0.01, 0.03])
+def test_simulated_equals_are_seldom_told_apart(scatter: float) -> None:
+    """Heavy-tailed noise and stopping as in a run: 8% is asked for, and a test on means would be far above it."""
+    random = np.random.default_rng(1)
+    tally = Counter(trial(random, 1.0, scatter) for _ in range(300))
+    assert tally["FASTER"] + tally["SLOWER"] <= 0.08 * 300
+
+
+@pytest.mark.parametrize("slowdown", [1.05, 1.1])
+def test_simulated_slowdowns_are_found(slowdown: float) -> None:
+    random = np.random.default_rng(2)
+    tally = Counter(trial(random, slowdown, 0.03) for _ in range(300))
+    assert tally["SLOWER"] >= 0.95 * 300
+    assert not tally["FASTER"]
+
+
+def test_a_slower_contender_is_slower_and_the_reference_has_no_verdict() -> None:
+    fast, slow = (
+        samples.measurement(samples.problem(), samples.JAX),
+        samples.measurement(samples.problem(), samples.EAGER),
+    )
+    rows = [fast, slower_by(slow, fast, 1.5)]
+    found = verdicts.compared(rows, 0.01)
+    assert {(each.contender, each.pass_name, each.verdict) for each in found} == {
+        (samples.EAGER, name, "SLOWER") for name in fast.passes
+    }
+    assert verdicts.counts(found)[samples.EAGER, "step"] == Counter({"SLOWER": 1})
+
+
+def slower_by(row: Measurement, reference: Measurement, factor: float) -> Measurement:
+    passes = {
+        name: replace(result, device_s=tuple(each * factor for each in reference.passes[name].device_s))
+        for name, result in row.passes.items()
+    }
+    return replace(row, passes=passes)
