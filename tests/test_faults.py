@@ -159,6 +159,9 @@ def test_a_timeout_ends_the_whole_process_group(out: Path, mark: str, monkeypatc
     failure = runner.Runner._failure
 
     def spy(self: runner.Runner, *arguments: object) -> object:
+        end = time.monotonic() + 1  # a killed process takes a moment to leave /proc
+        while marked(mark) and time.monotonic() < end:
+            time.sleep(0.01)
         seen.append(marked(mark))
         return failure(self, *arguments)  # type: ignore[arg-type]
 
