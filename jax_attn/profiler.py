@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from compare.timeline import Allocation, Span, Trace
 
 WINDOW = "compare:"
 END = "end: "
-# XLA:CPU hands these to its thread pool and returns; the mark of their end comes when the last task is done.
+# XLA:CPU hands these to its thread pool and returns; the thread that does the last task runs what follows them as well
+# (even the begin of the next execution) and only then sets the mark of their end.
 ASYNCHRONOUS = ("dot", "convolution")
+FOLLOWED = "ThunkExecutor::Execute"
+DONE = (FOLLOWED, END, "ThreadpoolListener::")
 SOURCE = {"cpu": "XLA buffer assignment", "gpu": "XPlane allocation events"}
 
 
@@ -46,6 +50,8 @@ def _read(data: ProfileData) -> Trace:
     ends: dict[Any, int] = {}
     for plane in data.planes:
         on_gpu, on_host = plane.name.startswith("/device:GPU"), plane.name.startswith("/host:")
+        if on_host:
+            ends |= {mark: end_ns for line in plane.lines for mark, end_ns in _ends(line.events)}
         for event in (event for line in plane.lines for event in line.events):
             if on_gpu:
                 work.append(_span(event, event.name))
@@ -53,14 +59,21 @@ def _read(data: ProfileData) -> Trace:
                 windows.append(_span(event, event.name.removeprefix(WINDOW)))
             elif event.name in ("MemoryAllocation", "MemoryDeallocation"):
                 allocations.append(_allocation(event))
-            elif on_host and event.name.startswith(END):
-                ends[dict(event.stats).get("_c")] = int(event.end_ns)
             elif on_host and _is_op(event):
                 if event.name.startswith(ASYNCHRONOUS):
                     products.append((event, dict(event.stats).get("_p")))
                 else:
                     work.append(_span(event, event.name))
     return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations)
+
+
+def _ends(thread: Iterable[Any]) -> Iterator[tuple[Any, int]]:
+    """The marks of a thread and when what they stand for was done: before what followed it on the same thread."""
+    done = sorted((event for event in thread if event.name.startswith(DONE)), key=lambda event: event.end_ns)
+    for before, event in pairwise([None, *done]):
+        if event is not None and event.name.startswith(END):
+            followed = before is not None and before.name == FOLLOWED
+            yield dict(event.stats).get("_c"), int(before.start_ns if followed else event.start_ns)
 
 
 def _until(event: Any, end_ns: int | None) -> Span:
