@@ -14,23 +14,25 @@ import socket
 import sys
 from collections.abc import Iterator
 from itertools import combinations
+from math import ceil
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compare import inputs, oracle
 from compare.contract import parse_mask
-from compare.errors import NOT_FINITE, Worst, largest_nearby, rounding_error, row_errors
+from compare.errors import NEIGHBOURS, NOT_FINITE, Worst, largest_nearby, rounding_error, row_errors
 from compare.messages import Channel
 from compare.oracle import RowSizes
 from compare.records import Agreement, Device, Problem, Record, TensorError
+from compare.slices import Slice, drawn_slices, within
 
 Array = NDArray[Any]
 Found = dict[str, dict[str, Array]]
 
+CHUNK_NUMBERS = 2**22  # that are compared at a time
 # Two contenders may differ by both their allowances, and by as much again: one of them may be no better than allowed.
 GAP_FACTOR = 4.0
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
@@ -49,29 +51,6 @@ class Judged(Record, frozen=True, tag=True):
     """The agreement of each contender, by folder name."""
 
     agreements: dict[str, Agreement]
-
-
-class Slice(NamedTuple):
-    """One (batch, key head): where its rows stand in the q-like and in the k-like arrays."""
-
-    batch: int
-    kv_head: int
-    group: int
-
-    def of(self, tensor: str, array: Array) -> Array:
-        """The slice's rows: [G, T, H] of a q-like array, [S, H] of a k-like one, in float64."""
-        if tensor in ("dk", "dv"):
-            return np.asarray(array[self.batch, :, self.kv_head], np.float64)
-        heads = slice(self.kv_head * self.group, (self.kv_head + 1) * self.group)
-        return np.asarray(array[self.batch, :, heads], np.float64).swapaxes(0, 1)
-
-
-def drawn_slices(problem: Problem) -> list[Slice]:
-    """All slices of the problem, in an order drawn by its seed."""
-    group = problem.heads // problem.kv_heads
-    every = [Slice(b, k, group) for b in range(problem.batch) for k in range(problem.kv_heads)]
-    order = np.random.default_rng([problem.seed, 1]).permutation(len(every))
-    return [every[i] for i in order]
 
 
 UNSOUND = Worst()
@@ -95,7 +74,7 @@ class Comparison:
         self.errors = {name: {_tensor_of(key): Worst() for key in files} for name, files in self.arrays.items()}
         self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
         self.checked = 0
-        self.sizes: RowSizes | None = None
+        self.largest: RowSizes | None = None  # of each position, over the checked slices and their heads
 
     def _is_sound(self, key: str, array: Array) -> bool:
         """Whether a tensor has the shape of the one that it is a gradient of (out: dO), and is finite throughout."""
@@ -119,15 +98,32 @@ class Comparison:
                 self.errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
         self.cross(part, sizes)
         self.checked += 1
-        self.sizes = self.sizes or sizes
+        largest = RowSizes(sizes.out.max(0), sizes.dq.max(0), sizes.dk, sizes.dv)
+        self.largest = RowSizes(*map(np.maximum, self.largest, largest)) if self.largest else largest
 
     def cross(self, part: Slice, sizes: RowSizes) -> None:
         """Hold the contenders against each other on one slice."""
+        for tensor, gaps, one, other in self._pairs():
+            gaps.add(row_errors(part.of(tensor, one) - part.of(tensor, other), getattr(sizes, tensor)))
+
+    def cross_everywhere(self) -> None:
+        """Hold the contenders against each other on the whole tensors, on the largest size near a position."""
+        if self.largest is None or self.checked == self.problem.batch * self.problem.kv_heads:
+            return
+        sizes = RowSizes(*map(largest_nearby, self.largest))
+        for tensor, gaps, one, other in self._pairs():
+            step = max(1, CHUNK_NUMBERS * len(one) // one.size)
+            for start in range(0, len(one), step):
+                part = slice(start, start + step)
+                difference = np.asarray(one[part], np.float64) - other[part]
+                gaps.add(row_errors(difference.swapaxes(1, 2), getattr(sizes, tensor)))
+
+    def _pairs(self) -> Iterator[tuple[str, Worst, Array, Array]]:
+        """Every tensor that two contenders have: its name, their gaps in it, and both arrays."""
         for (one, other), gaps in self.gaps.items():
             for key in self.arrays[one].keys() & self.arrays[other].keys():
                 tensor = key.split(".")[1]
-                difference = part.of(tensor, self.arrays[one][key]) - part.of(tensor, self.arrays[other][key])
-                gaps[tensor].add(row_errors(difference, getattr(sizes, tensor)))
+                yield tensor, gaps[tensor], self.arrays[one][key], self.arrays[other][key]
 
     def allowed(self, tensor: str) -> tuple[float, float]:
         """What the rule allows as maximum and as root mean square."""
@@ -202,23 +198,11 @@ def judge(request: Judge) -> Judged:
     found = {name: load(Path(folder)) for name, folder in request.folders.items()}
     comparison = Comparison(request.problem, request.device, inputs.draw(request.problem), found)
     slices = drawn_slices(request.problem)
-    for part in within(slices, request.budget_s):
+    rows = min(request.problem.q_len * request.problem.heads // request.problem.kv_heads, request.problem.kv_len)
+    for part in within(slices, request.budget_s, least=ceil(NEIGHBOURS / rows)):
         comparison.check(part)
-    if comparison.sizes:
-        sizes = RowSizes(*map(largest_nearby, comparison.sizes))
-        for part in slices[comparison.checked :]:
-            comparison.cross(part, sizes)
+    comparison.cross_everywhere()
     return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
-
-
-def within(slices: list[Slice], budget_s: float) -> Iterator[Slice]:
-    """The slices in order, as long as the next one should still end inside the budget; the first always."""
-    start = perf_counter()
-    for done, part in enumerate(slices):
-        spent = perf_counter() - start
-        if done and spent * (done + 1) / done > budget_s:
-            return
-        yield part
 
 
 def main() -> None:

@@ -81,6 +81,8 @@ def check(q: Sequence[int], k: Sequence[int], v: Sequence[int], mask: str) -> Ma
         if len(shape) != 4:
             raise ValueError(f"{name}: expected 4 axes {legend}, got shape {tuple(shape)}")
     b, t, n, h = q
+    if h == 0:
+        raise ValueError(f"q: expected a head size of at least 1, got shape {tuple(q)}")
     s, kv_heads = k[1], k[2]
     if (k[0], k[3]) != (b, h):
         raise ValueError(f"k: expected [B={b}, S, K, H={h}] to match q {tuple(q)}, got {tuple(k)}")

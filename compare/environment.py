@@ -26,12 +26,18 @@ GIVE_BACK = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
-# These would overrule the matmul precision that a run asks for, so workers do not inherit them.
-OVERRIDES = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
+# These would overrule the matmul precision or the mode that a run asks for, so workers do not inherit them.
+OVERRIDES = (
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TORCHDYNAMO_DISABLE",
+    "TORCH_COMPILE_DISABLE",
+    "JAX_DISABLE_JIT",
+)
 
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
 RELEVANT = re.compile(
-    r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|PYTORCH|TRITON|CUDA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
+    r"(JAX|XLA|TF_CPP|TF_GPU|TF_XLA|TF_CUDNN|TORCH|TORCHINDUCTOR|TORCHDYNAMO|PYTORCH|TRITON|CUDA|NCCL|CUBLAS|CUDNN|OMP|KMP|GOMP|MKL|ONEDNN|DNNL|OPENBLAS|"
     r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE|NVIDIA_VISIBLE_DEVICES"
 )
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)

@@ -6,7 +6,6 @@ Neutral to the framework: everything goes through the Adapter and the trace of `
 from __future__ import annotations
 
 import gc
-import resource
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -148,9 +147,7 @@ class Session:
         gc.collect()
         gc.disable()
         try:
-            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-            wall = self._wall(programs, request)
-            faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+            watches = self._wall(programs, request)
             refused: list[str] = []
             while True:
                 try:
@@ -162,22 +159,23 @@ class Session:
                         raise
         finally:
             gc.enable()
+        wall = {name: tuple(watch.seconds) for name, watch in watches.items()}
+        faults = sum(watch.page_faults for watch in watches.values())
         return Turned(device_s=device, wall_s=wall, kernels=kernels, refused=tuple(refused), page_faults=faults)
 
     def _cold(self, contender: Contender, name: PassName) -> bool:
         """Whether the first call of a turn would measure the caches that the others left."""
         return self._seconds[contender][name] < SHORT_PASS_S
 
-    def _wall(self, programs: Programs, request: Turn) -> dict[PassName, tuple[float, ...]]:
-        seconds = {}
+    def _wall(self, programs: Programs, request: Turn) -> dict[PassName, Stopwatch]:
+        watches: dict[PassName, Stopwatch] = {}
         for name, count in request.per_round.items():
             if self._cold(request.contender, name):
                 self.run(programs, name)
-            watch = Stopwatch()
+            watches[name] = Stopwatch()
             for _ in range(count):
-                self.run(programs, name, watch)
-            seconds[name] = tuple(watch.seconds)
-        return seconds
+                self.run(programs, name, watches[name])
+        return watches
 
     def _device(
         self, programs: Programs, request: Turn

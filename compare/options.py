@@ -82,12 +82,13 @@ def check_out(out: Path | None) -> None:
     """Refuse a folder that is not empty or cannot be written."""
     folder = out or Path("results")
     try:
-        folder.exists()
+        exists, is_folder = folder.exists(), folder.is_dir()
+        filled = is_folder and any(folder.iterdir())
     except OSError as error:
-        raise ValueError(f"--out {str(out)[:60]}...: {error.strerror}") from error
-    if out and folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out {str(out)[:60]}: {error.strerror}") from error
+    if out and exists and not is_folder:
         raise ValueError(f"--out {out}: expected a new or empty folder; it is a file")
-    if out and folder.exists() and any(folder.iterdir()):
+    if out and filled:
         raise ValueError(f"--out {out}: expected a new or empty folder; it exists and is not empty")
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):

@@ -51,6 +51,8 @@ def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem
 
 def _peak(session: Session, programs: Programs, trace: timeline.Trace, name: PassName) -> PassMemory:
     assigned = programs.buffer_bytes(name)
+    if assigned is None and not trace.allocations:
+        raise RuntimeError(f"{name}: cannot be weighed, there are neither allocation events nor a buffer assignment")
     peak = timeline.peak_and_rest(trace, name)[0] if assigned is None else assigned
     return PassMemory(peak_bytes=peak, source=session.profiler.SOURCE[session.device], buffer_bytes=assigned)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import agreement, inputs, judging, oracle
+from compare import agreement, inputs, judging, oracle, slices
 from compare.contract import parse_mask, visible
 from compare.inputs import keep_bits, round_to
 from compare.records import DTYPES, Agreement, Device, Dtype, Problem, TensorError
@@ -19,6 +19,7 @@ from tests import samples
 Arrays = dict[str, np.ndarray]
 Mutant = Callable[[Problem, Arrays], Arrays]
 PROBLEM = samples.problem(batch=2, q_len=40, kv_len=40, heads=4, kv_heads=2, head_dim=16, mask="causal")
+LONGER = replace(PROBLEM, q_len=80, kv_len=80)  # one slice has rows enough to go by
 WINDOW = replace(PROBLEM, mask="window:8")
 GRADIENTS = {"backward.dq", "backward.dk", "backward.dv"}
 ALL = {"forward.out", *GRADIENTS}
@@ -28,7 +29,7 @@ def naive(problem: Problem, **other: Any) -> Arrays:
     """A contender in float32, whole batch and all heads at once; ``other`` makes it wrong.
 
     ``scale`` multiplies the right scale, ``shift`` moves the mask's diagonal, ``mask`` replaces it, ``operand`` rounds
-    what goes into a product, ``summed`` is the slice of a group's heads that dK takes in.
+    what goes into a product, ``store`` what is kept, ``summed`` is the slice of a group's heads that dK takes in.
     """
     group = problem.heads // problem.kv_heads
     operand, summed = other.get("operand", lambda x: x), other.get("summed", slice(None))
@@ -39,8 +40,10 @@ def naive(problem: Problem, **other: Any) -> Arrays:
     seen = visible(parse_mask(other.get("mask", problem.mask)), i + other.get("shift", 0), j)
     seen[:, 0] |= ~seen.any(1)  # a shifted mask must not leave a query alone
 
-    def store(x: np.ndarray) -> np.ndarray:
+    def rounded(x: np.ndarray) -> np.ndarray:
         return round_to(x, problem.dtype)
+
+    store = other.get("store", rounded)
 
     def product(formula: str, one: np.ndarray, two: np.ndarray) -> np.ndarray:
         return np.einsum(formula, operand(one), operand(two), optimize=True)
@@ -264,7 +267,7 @@ def test_alone_there_is_no_gap(tmp_path: Path) -> None:
     assert (verdict.other, verdict.other_error, verdict.other_allowed) == (None, None, None)
 
 
-def wrong_in(good: Arrays, parts: list[agreement.Slice]) -> Arrays:
+def wrong_in(good: Arrays, parts: list[slices.Slice]) -> Arrays:
     array = good["forward.out"].copy()
     for part in parts:
         array[part.batch, :, part.kv_head * part.group] = 0
@@ -272,10 +275,10 @@ def wrong_in(good: Arrays, parts: list[agreement.Slice]) -> Arrays:
 
 
 def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp_path: Path) -> None:
-    first, *others = agreement.drawn_slices(PROBLEM)
-    good = naive(PROBLEM)
+    first, *others = slices.drawn_slices(LONGER)
+    good = naive(LONGER)
     arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first]), "good": good, "too": good}
-    verdicts = judged(tmp_path, PROBLEM, arrays, budget_s=1e-9)
+    verdicts = judged(tmp_path, LONGER, arrays, budget_s=1e-9)
     assert {(each.checked_slices, each.slices) for each in verdicts.values()} == {(1, 4)}
     assert {name: each.agrees for name, each in verdicts.items()} == {
         "elsewhere": False,
@@ -287,31 +290,34 @@ def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    ("q_len", "kv_len", "mask", "checked"), [(200, 200, "causal", 1), (1, 256, "full", 64), (2, 2, "causal", 32)]
+)
 def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
-    tmp_path: Path, dtype: Dtype, seed: int
+    tmp_path: Path, dtype: Dtype, seed: int, q_len: int, kv_len: int, mask: str, checked: int
 ) -> None:
     """Where few terms make up a row its size differs between slices: held to the checked one, most of these fail."""
-    shape = samples.problem(batch=64, q_len=200, kv_len=200, heads=1, kv_heads=1, head_dim=16, mask="causal")
+    shape = samples.problem(batch=128, q_len=q_len, kv_len=kv_len, head_dim=16, mask=mask)
     problem = replace(shape, dtype=dtype, seed=seed)
-    late = {name: round_to(array, dtype) for name, array in naive(replace(problem, dtype="float32")).items()}
+    late = {name: round_to(array, dtype) for name, array in naive(problem, store=lambda x: x).items()}
     verdicts = judged(tmp_path, problem, {"often": naive(problem), "once": late}, budget_s=1e-9)
-    assert all(each.agrees and each.checked_slices < 64 for each in verdicts.values())
+    assert all(each.agrees and each.checked_slices == checked for each in verdicts.values())
 
 
 def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
     """The limit of a spot check, and why the report says how many slices were checked."""
-    _, *others = agreement.drawn_slices(PROBLEM)
-    elsewhere = wrong_in(naive(PROBLEM), others)
-    assert judged(tmp_path / "alone", PROBLEM, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
-    out = naive(PROBLEM)["forward.out"].copy()
+    _, *others = slices.drawn_slices(LONGER)
+    elsewhere = wrong_in(naive(LONGER), others)
+    assert judged(tmp_path / "alone", LONGER, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
+    out = naive(LONGER)["forward.out"].copy()
     out[others[0].batch, 0, others[0].kv_head * others[0].group, 0] = np.nan
-    nan = naive(PROBLEM) | {"forward.out": out}
-    assert not judged(tmp_path / "nan", PROBLEM, {"alone": nan}, budget_s=1e-9)["alone"].agrees
+    nan = naive(LONGER) | {"forward.out": out}
+    assert not judged(tmp_path / "nan", LONGER, {"alone": nan}, budget_s=1e-9)["alone"].agrees
 
 
 def test_slices_are_drawn_by_the_seed() -> None:
-    orders = [agreement.drawn_slices(replace(PROBLEM, batch=8, seed=seed)) for seed in range(20)]
-    assert orders[3] == agreement.drawn_slices(replace(PROBLEM, batch=8, seed=3))
+    orders = [slices.drawn_slices(replace(PROBLEM, batch=8, seed=seed)) for seed in range(20)]
+    assert orders[3] == slices.drawn_slices(replace(PROBLEM, batch=8, seed=3))
     assert len({order[0] for order in orders}) > 5
     assert all({(part.batch, part.kv_head) for part in order} == set(np.ndindex(8, 2)) for order in orders)
 

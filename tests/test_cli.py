@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from compare import backends, cli, devices, options, study
+from compare import backends, cli, devices, fleet, options, study
 from compare.__version__ import VERSION
+from compare.environment import OVERRIDES, relevant
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--device", "cpu", "--seq-len", "8", "--d-model", "4", "--batch-size", "1"]
@@ -248,3 +249,27 @@ def test_a_contender_named_twice_is_a_second_entrant() -> None:
     _, apart = options.parse([*SMALL, *named, "--workers", "contender"])
     assert apart is not None
     assert apart.worker_count == 3
+
+
+def test_a_folder_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_self: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SystemExit) as end:
+        options.parse([*SMALL, "--backend", "jax", "--out", str(tmp_path)])
+    assert end.value.code == 2
+    assert "Permission denied" in capsys.readouterr().err
+
+
+def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OVERRIDES:
+        monkeypatch.setenv(name, "1")
+    _, plan = options.parse([*SMALL, "--backend", "jax"])
+    assert plan is not None
+    assert not set(OVERRIDES) & set(fleet.Fleet(plan.settings, tmp_path, print).environment())
+    assert "TORCHDYNAMO_DISABLE" in relevant({"TORCHDYNAMO_DISABLE": "1"})

@@ -119,3 +119,8 @@ def test_check_returns_the_mask_and_lets_v_have_its_own_size() -> None:
 def test_check_refuses_a_mask_that_leaves_a_query_alone() -> None:
     with pytest.raises(ValueError, match="query 8 sees none"):
         check((1, 12, 1, 4), (1, 7, 1, 4), (1, 7, 1, 4), "window:2")
+
+
+def test_a_head_without_numbers_is_refused() -> None:
+    with pytest.raises(ValueError, match="head size of at least 1"):
+        check((1, 2, 1, 0), (1, 2, 1, 0), (1, 2, 1, 4), "causal")

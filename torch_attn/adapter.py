@@ -66,6 +66,7 @@ class Adapter:
         """``threads`` sizes the intra-op pool, beside the worker's CPU affinity."""
         self._device = torch.device("cuda" if device == "gpu" else "cpu")
         torch.set_num_threads(threads)
+        torch._dynamo.config.fail_on_recompile_limit_hit = True  # and not run as eager under the name of compile
         if device == "gpu":
             torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
             torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
