@@ -108,6 +108,10 @@ class Fleet:
         """Memory of this machine that the live workers hold."""
         return sum(of_process(worker.pid) for worker in self._live.values())
 
+    def pids(self) -> list[int]:
+        """Process ids of the live workers."""
+        return [worker.pid for worker in self._live.values()]
+
     def pid(self, seat: str) -> int | None:
         """Process id of a live worker."""
         return self._live[seat].pid if seat in self._live else None

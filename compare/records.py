@@ -152,6 +152,16 @@ class Notice(Record, frozen=True):
     text: str
 
 
+class Conditions(Record, frozen=True):
+    """The machine while a case was sampled: CPU shares of other processes and of other machines, the GPU's clock."""
+
+    others_share: float | None = None
+    stolen_share: float | None = None
+    clock_min_mhz: int | None = None
+    clock_max_mhz: int | None = None
+    throttles: tuple[str, ...] = ()
+
+
 class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     """One measured case."""
 
@@ -166,6 +176,7 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     agreement: Agreement | None = None
     alone: bool = False
     warnings: tuple[Notice, ...] = ()
+    conditions: Conditions | None = None
 
 
 class Skip(Record, frozen=True, tag_field="kind", tag="skip"):

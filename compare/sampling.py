@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Literal
 
-from compare import naivety, prediction, summary
+from compare import conditions, disturbances, naivety, prediction, summary
+from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
 from compare.messages import Failed, Prepared, Residents, Turn, Turned, Unsupported
 from compare.records import (
     MIN_ROUNDS,
+    Conditions,
     Contender,
     Kernel,
     Measurement,
@@ -51,6 +53,8 @@ class Sampling:
         self._refused: dict[Contender, list[str]] = defaultdict(list)
         self._page_faults: dict[Contender, int] = defaultdict(int)
         self._restarted: set[Contender] = set()
+        self._watch = Watch(settings.device)
+        self._conditions = Conditions()
         self.stopped: Literal["steady", "budget", "samples"] = "budget"
 
     def _per_round(self, ready: Prepared) -> dict[PassName, int]:
@@ -63,6 +67,7 @@ class Sampling:
         """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
         order = random.Random(self._settings.seed)
         start, rounds, active = perf_counter(), 0, list(self._ready)
+        self._watch.start(self._fleet.pids())
         while active and not self._done(rounds, perf_counter() - start, active):
             self._say(f"round {rounds + 1}: contenders take turns")
             for contender in order.sample(active, len(active)):
@@ -71,7 +76,9 @@ class Sampling:
                     fail(contender, failed)
                     active.remove(contender)
                     self._revive(contender, active, again, fail)
+            self._watch.look()
             rounds += 1
+        self._conditions = self._watch.conditions(self._fleet.pids())
         return set(self._ready) - set(active)
 
     def _turn(self, contender: Contender) -> Failed | None:
@@ -144,7 +151,8 @@ class Sampling:
             costs=ready.costs,
             stopped=self.stopped,
             alone=alone,
-            warnings=ready.warnings + naive + self._notes(contender),
+            warnings=ready.warnings + naive + self._notes(contender) + disturbances.notices(passes),
+            conditions=self._conditions,
         )
 
     def _faulted_bytes(self, contender: Contender) -> float:
@@ -164,4 +172,4 @@ class Sampling:
         if contender in self._restarted:
             text = "its worker was replaced between two rounds; rerun if the samples look bimodal"
             notes.append(Notice(code="restarted", text=text))
-        return tuple(notes)
+        return tuple(notes) + conditions.notices(self._conditions)

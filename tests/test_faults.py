@@ -114,6 +114,11 @@ def test_a_wrong_shape_is_a_bad_row_and_the_others_are_still_judged(out: Path) -
     assert outcomes(out)["fake:wrong_shape:eager", 8] in ("wrong", "ERROR")
 
 
+def codes(found: Measurement) -> list[str]:
+    """The row's warnings, without those of whatever else this machine does."""
+    return [each.code for each in found.warnings if each.code not in ("other-load", "stolen-time")]
+
+
 def test_refused_windows_are_taken_again_and_noted(out: Path) -> None:
     assert main(arguments(out, "fake:naive", "fake2:dropped")) == 0
     found = row(out, "fake2:dropped:eager")
@@ -122,7 +127,7 @@ def test_refused_windows_are_taken_again_and_noted(out: Path) -> None:
     assert "saw no device work" in note.text
     assert len(found.passes["step"].device_s) == 6
     assert len(set(found.passes["step"].device_s)) == 1
-    assert row(out, "fake:naive:eager").warnings == ()
+    assert codes(row(out, "fake:naive:eager")) == []
 
 
 def test_a_kernel_lost_in_one_turn_never_becomes_a_sample(out: Path) -> None:
@@ -135,8 +140,8 @@ def test_a_kernel_lost_in_one_turn_never_becomes_a_sample(out: Path) -> None:
 
 def test_contenders_of_a_crashed_worker_say_that_it_was_replaced(out: Path) -> None:
     main(arguments(out, "fake:naive", "fake:late_crash", "fake2:naive"))
-    assert [each.code for each in row(out, "fake:naive:eager").warnings] == ["restarted"]
-    assert row(out, "fake2:naive:eager").warnings == ()
+    assert codes(row(out, "fake:naive:eager")) == ["restarted"]
+    assert codes(row(out, "fake2:naive:eager")) == []
 
 
 def test_a_second_crash_while_reviving_takes_nobody_else_down(
