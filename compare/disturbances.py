@@ -14,8 +14,8 @@ LEAST_ROUNDS = 12  # fewer say nothing about a trend or about two levels
 ACCIDENT = 0.001  # a trend that chance makes this seldom is one (Kendall 1938, doi 10.1093/biomet/30.1-2.81)
 DRIFT = 0.03  # and matters from this share on
 FAR = 3.0  # interquartile ranges above the upper quartile: far out (Tukey, Exploratory Data Analysis, 1977)
-MANY_OUTLIERS = 0.02
-LARGE_OUTLIER = 2.0
+MANY_OUTLIERS = 0.05  # of the samples, and at least three of them
+LARGE_OUTLIER = 5.0
 LEVEL_SHARE = 0.2  # of the rounds, at least, on either level
 LEVEL_GAP = 4.0  # robust standard deviations of the rounds around their own level
 
@@ -54,7 +54,7 @@ def _of_pass(name: PassName, result: PassResult) -> list[Notice]:
         advice = f" ({two.upper_share:.0%} on the upper): two clock or memory states; rerun and compare"
         found.append(Notice(code="two-levels", text=text + advice))
     out = outliers(result.device_s)
-    if out.far > MANY_OUTLIERS * out.samples or (out.far and out.worst > LARGE_OUTLIER):
+    if out.far > max(2, MANY_OUTLIERS * out.samples) or (out.far and out.worst > LARGE_OUTLIER):
         text = f"{name}: {out.far} of {out.samples} samples far out, the slowest {out.worst:.1f}x the median; "
         found.append(Notice(code="outliers", text=text + "medians bear it, but something else ran on this machine"))
     return found

@@ -70,9 +70,10 @@ def test_heavy_tails_are_not_two_levels() -> None:
 def test_outliers_are_counted_and_stay() -> None:
     many = [1.0, 1.01, 0.99, 1.02, 0.98] * 20
     assert codes(many) == []
-    assert codes([*many, 1.5, 1.5, 1.5]) == ["outliers"]
-    assert codes([*many, 3.0]) == ["outliers"]  # one, but large
-    assert codes([*many, 1.5]) == []
+    assert codes([*many, *[1.5] * 6]) == ["outliers"]
+    assert codes([*many, 6.0]) == ["outliers"]  # one, but large
+    assert codes([*many, *[1.5] * 5]) == []
+    assert codes([1.0, 1.01, 0.99, 1.02, 0.98, 1.5]) == []  # one of six is many, but it is one
     assert disturbances.outliers([*many, 3.0]) == (1, 101, 3.0)
     assert disturbances.outliers([*many, 0.1]).far == 0  # a fast sample is no disturbance
 
