@@ -82,7 +82,8 @@ def build_parser() -> Parser:
         description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
         "and numeric agreement of the same attention in both frameworks, side by side.",
         allow_abbrev=False,
-        epilog="Options that take several values make a sweep: their product is measured.",
+        epilog="Options that take several values make a sweep: their product is measured.  `python -m compare doctor` "
+        "checks what is installed, and whether each framework and its profiler tell the truth about known work.",
     )
     who = parser.add_argument_group("contenders")
     who.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")

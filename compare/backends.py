@@ -109,6 +109,12 @@ class Adapter(Protocol):
     ) -> Programs:
         """The passes of a case; ``inputs`` are q, k, v and dO on the device."""
 
+    def doubled(self, array: Any) -> Any:
+        """Twice the array, as a new one: known bytes are read and as many written."""
+
+    def matmul(self, a: Any, b: Any, precision: Precision) -> Any:
+        """The product of two matrices: known FLOPs."""
+
     def block(self, value: Any) -> Any:
         """Wait until everything in ``value`` is computed; returns it."""
 

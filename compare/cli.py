@@ -15,7 +15,10 @@ OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    options, plan = parse(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    if list(given) == ["doctor"]:
+        return examine()
+    options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
     from compare import listing, study
@@ -29,6 +32,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted, run, rows = study.measure(plan, console)
     study.publish(run, rows, plan.out, console)
     return INTERRUPTED if interrupted else exit_code(rows)
+
+
+def examine() -> int:
+    """``doctor``: 0 where all that applies to this machine passes."""
+    from rich.console import Console
+
+    from compare import doctor
+
+    return OK if doctor.examine(Console()) else FAILED
 
 
 def create(out: Path) -> None:

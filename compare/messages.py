@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -23,6 +23,8 @@ from compare.records import (
     PassName,
     Record,
 )
+
+Result = Literal["pass", "fail", "not applicable"]
 
 
 class Start(Record, frozen=True, tag=True):
@@ -62,6 +64,10 @@ class Resident(Record, frozen=True, tag=True):
 
     case: Case
     passes: tuple[PassName, ...]
+
+
+class Probe(Record, frozen=True, tag=True):
+    """Check the framework and its profiler by known work on the device."""
 
 
 class Finish(Record, frozen=True, tag=True):
@@ -113,6 +119,20 @@ class Residents(Record, frozen=True, tag=True):
     peak_bytes: dict[PassName, int]
 
 
+class Finding(Record, frozen=True):
+    """One answer of the doctor: what was checked, how it came out, and what was seen."""
+
+    check: str
+    result: Result
+    text: str
+
+
+class Probed(Record, frozen=True, tag=True):
+    """What the checks found."""
+
+    findings: tuple[Finding, ...]
+
+
 class Finished(Record, frozen=True, tag=True):
     """The problem is forgotten; ``held_bytes`` of the device stay with this process."""
 
@@ -134,8 +154,8 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Turn | Repeat | Resident | Finish
-Reply = Started | Prepared | Turned | Repeated | Residents | Finished | Unsupported | Failed
+Request = Start | Prepare | Turn | Repeat | Resident | Probe | Finish
+Reply = Started | Prepared | Turned | Repeated | Residents | Probed | Finished | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")
 

@@ -17,6 +17,8 @@ from compare.messages import (
     Finish,
     Finished,
     Prepare,
+    Probe,
+    Probed,
     Repeat,
     Reply,
     Request,
@@ -75,6 +77,10 @@ class Worker:
                 return self.session.repeat(request)
             case Resident():
                 return self.session.resident(request)
+            case Probe():
+                from compare import probing
+
+                return Probed(findings=tuple(probing.findings(self.session)))
             case Finish():
                 return Finished(held_bytes=self.session.finish())
 

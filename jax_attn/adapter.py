@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -145,6 +146,16 @@ class Adapter:
         jax.config.update("jax_default_matmul_precision", PRECISION[precision])  # type: ignore[no-untyped-call]
         return Programs(self._device.client, attention, inputs)
 
+    def doubled(self, array: Array) -> Array:
+        """Twice the array, as a new one: known bytes are read and as many written."""
+        result: Array = _doubled(array)
+        return result
+
+    def matmul(self, a: Array, b: Array, precision: Precision) -> Array:
+        """The product of two matrices: known FLOPs."""
+        result: Array = _matmul(a, b, precision=PRECISION[precision])
+        return result
+
     def block(self, value: Any) -> Any:
         """Wait until everything in ``value`` is computed; returns it."""
         return jax.block_until_ready(value)  # type: ignore[no-untyped-call]
@@ -176,3 +187,13 @@ class Adapter:
     def release(self) -> None:
         """Forget compiled programs; XLA's pool keeps the memory until the process ends."""
         jax.clear_caches()  # type: ignore[no-untyped-call]
+
+
+@jax.jit
+def _doubled(array: Array) -> Array:
+    return array * 2
+
+
+@partial(jax.jit, static_argnames="precision")
+def _matmul(a: Array, b: Array, precision: str | None) -> Array:
+    return jnp.matmul(a, b, precision=precision)

@@ -107,6 +107,15 @@ class Adapter:
         torch.set_float32_matmul_precision(PRECISION[precision])
         return Programs(torch.compile(attention) if mode == "compile" else attention, inputs)
 
+    def doubled(self, array: Tensor) -> Tensor:
+        """Twice the array, as a new one: known bytes are read and as many written."""
+        return array * 2
+
+    def matmul(self, a: Tensor, b: Tensor, precision: Precision) -> Tensor:
+        """The product of two matrices: known FLOPs."""
+        torch.set_float32_matmul_precision(PRECISION[precision])
+        return a @ b
+
     def block(self, value: Any) -> Any:
         """Wait until everything in ``value`` is computed; returns it."""
         if self._device.type == "cuda":

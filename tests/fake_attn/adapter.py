@@ -91,6 +91,20 @@ class Adapter:
         """The passes of a case; the only mode is ``eager``."""
         return Programs(attention, inputs)
 
+    def doubled(self, array: Array) -> Array:
+        """Twice the array, as a new one: known bytes are read and as many written."""
+        DEVICE.launch("double", array.nbytes)
+        result: Array = array * 2
+        DEVICE.allocate(result)
+        return result
+
+    def matmul(self, a: Array, b: Array, precision: Precision) -> Array:
+        """The product of two matrices: known FLOPs."""
+        DEVICE.launch("matmul", a.size * b.shape[1])
+        result: Array = a @ b
+        DEVICE.allocate(result)
+        return result
+
     def block(self, value: Any) -> Any:
         """Wait until everything in ``value`` is computed; NumPy never makes one wait."""
         return value
