@@ -3,7 +3,6 @@
     python scripts/verdict_check.py aa          the same contender against itself: nobody may win
     python scripts/verdict_check.py planted     a contender that does 3, 5 or 10% more of the same work: it must lose
     python scripts/verdict_check.py repeat      two complete runs: no opposite verdicts
-    python scripts/verdict_check.py baselines   the A/A question put to the usual ways of timing
 
 ``--device gpu`` for a GPU, ``--out DIR`` keeps the results of every run there.  Each trial is one problem and pass.
 """
