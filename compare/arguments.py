@@ -44,26 +44,23 @@ def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
     return read
 
 
-def positive(text: str) -> float:
-    """A number of seconds above zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
-    return value
+def number(what: str, below: float) -> Callable[[str], float]:
+    """A number above zero and below a bound."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < below:
+            raise argparse.ArgumentTypeError(f"expected {what} above 0 and below {below:g}, got {text[:60]!r}")
+        return value
+
+    return read
 
 
-def percent(text: str) -> float:
-    """A percentage above 0 and below 100."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"expected a percentage above 0 and below 100, got {text!r}")
-    return value
+SECONDS = number("a number of seconds", 1e9)
+PERCENT = number("a percentage", 100)
 
 
 def mask(text: str) -> str:
@@ -147,7 +144,7 @@ def build_parser() -> Parser:
     )
     how.add_argument(
         "--same-within",
-        type=percent,
+        type=PERCENT,
         default=1.0,
         metavar="PERCENT",
         help="SAME: the ratio's whole interval lies within this of 1 (default: 1)",
@@ -156,10 +153,10 @@ def build_parser() -> Parser:
         "--samples", type=whole("samples", MOST["samples"], least=6), metavar="N", help="a fixed number, at least 6"
     )
     how.add_argument(
-        "--budget", type=positive, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)"
+        "--budget", type=SECONDS, metavar="SECONDS", help="sampling time per case (default: 8, on a GPU 4)"
     )
     how.add_argument("--quick", action="store_true", help="d_model 64, seq_len 256 and 1024, budget 2 s")
-    how.add_argument("--timeout", type=positive, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
+    how.add_argument("--timeout", type=SECONDS, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
     rest = parser.add_argument_group("output")
     rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
     rest.add_argument("--list", action="store_true", help="show what can be chosen, and exit")

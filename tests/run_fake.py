@@ -13,10 +13,12 @@ from compare.backends import BACKENDS, Backend
 from compare.cli import main
 from compare.records import Failure, Measurement, Row, Run
 from compare.results import RESULTS, read
+from tests.fake_attn.adapter import WORKERS
 
 FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
 FAKES = {"fake": FAKE, "fake2": FAKE}
 MARK = "FAKE_MARK"  # in the environment of everything that one test starts
+GOOD = ("fake:naive:eager", "fake:slow:eager", "fake2:naive:eager")
 SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "cpu", "--timeout", "60")
 
 
@@ -64,6 +66,22 @@ def outcome(row: Row) -> str:
 def outcomes(out: Path) -> dict[tuple[str, int], str]:
     """``(contender, seq_len)`` -> outcome, of a whole run."""
     return {(each.contender.name, each.problem.q_len): outcome(each) for each in rows_of(out)}
+
+
+def survivors(out: Path, *gone: str) -> None:
+    """All other contenders have good rows at both problems."""
+    found = outcomes(out)
+    assert {key: found[key] for key in found if key[0] not in gone} == {
+        (name, seq_len): "ok" for name in GOOD for seq_len in (8, 16)
+    }
+
+
+def started_workers(tmp_path: Path, monkeypatch: Any) -> Path:
+    """A folder that holds one file for each worker that was ever started."""
+    folder = tmp_path / "workers"
+    folder.mkdir()
+    monkeypatch.setenv(WORKERS, str(folder))
+    return folder
 
 
 def marked(mark: str) -> set[int]:

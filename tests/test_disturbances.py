@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -126,7 +125,6 @@ def test_a_system_that_does_not_say_leaves_it_unknown(monkeypatch: pytest.Monkey
     assert conditions.notices(Conditions()) == ()
 
 
-@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
 def test_our_own_work_is_not_other_load() -> None:
     watch = conditions.Watch("cpu")
     watch.start([])

@@ -13,14 +13,10 @@ import numpy as np
 import pytest
 
 from compare import inputs, results, runner, study, timeline
-from compare.backends import BACKENDS, backend, missing_modules
+from compare.backends import BACKENDS, backend
 from compare.cli import main
 from compare.records import DTYPES, PASSES, Measurement, Problem
 from tests.run_fake import outcomes, row
-
-pytestmark = pytest.mark.skipif(
-    bool(missing_modules("jax") or missing_modules("torch")), reason="needs both frameworks"
-)
 
 JAX, TORCH = "jax:naive:jit", "torch:naive:eager"
 BATCH, LENGTH, WIDTH = 2, 64, 16

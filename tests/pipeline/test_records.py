@@ -1,4 +1,4 @@
-"""From the command line to the report on the fake backend, whose times and buffers are planned and so must come out."""
+"""The whole way from the command line to the report on the fakes: what is recorded, judged and shown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from compare import agreement, backends, judging, results, study
 from compare.cli import main
-from compare.records import PASSES, Measurement
+from compare.records import PASSES
 from tests.fake_attn import adapter, profiler
 from tests.fake_attn.variants.naive import BACKWARD_NS, FORWARD_NS
-from tests.run_fake import arguments, outcome, outcomes, register, row, rows_of, run_of
+from tests.run_fake import arguments, outcome, outcomes, row, rows_of
 
 FORWARD_S, BACKWARD_S = sum(FORWARD_NS.values()) / 1e9, sum(BACKWARD_NS.values()) / 1e9
 TIMES_S = {"forward": FORWARD_S, "backward": BACKWARD_S, "step": FORWARD_S + BACKWARD_S}
@@ -26,17 +26,6 @@ PEAKS = {
     "backward": 2 * MATRIX + 3 * TENSOR,
     "step": MATRIX + TENSOR + 2 * MATRIX + 3 * TENSOR,
 }
-
-
-@pytest.fixture(autouse=True)
-def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    register(monkeypatch)
-    monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "out"
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
@@ -169,15 +158,6 @@ def test_what_a_worker_prints_damages_nothing(out: Path, capfd: pytest.CaptureFi
     assert set(outcomes(out).values()) == {"ok"}
 
 
-def test_two_contenders_share_one_worker(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workers = tmp_path / "workers"
-    workers.mkdir()
-    monkeypatch.setenv(adapter.WORKERS, str(workers))
-    assert main(arguments(out, "fake:naive", "fake:slow", "fake2:naive", seq_lens=(8, 16))) == 0
-    assert len(list(workers.iterdir())) == 2  # one for each backend, for all contenders and problems
-    assert set(outcomes(out).values()) == {"ok"}
-
-
 def test_forward_only(out: Path) -> None:
     assert main([*arguments(out, "fake:naive", "fake2:slow"), "--pass", "forward"]) == 0
     found = row(out, "fake2:slow:eager")
@@ -195,27 +175,6 @@ def test_saved_bytes_need_no_backward_pass_of_their_own(out: Path, passes: tuple
     assert tuple(found.passes) == passes
     assert found.saved_bytes == MATRIX
     assert all(found.passes[name].peak_bytes == PEAKS[name] for name in passes)
-
-
-def test_samples_are_counted_exactly(out: Path) -> None:
-    main([*arguments(out, "fake:naive", "fake2:slow"), "--samples", "7"])
-    for found in rows_of(out):
-        assert isinstance(found, Measurement)
-        assert found.stopped == "samples"
-        for result in found.passes.values():
-            assert (len(result.device_s), len(result.wall_s), result.per_round) == (7, 7, 1)
-
-
-def test_noise_free_times_stop_after_six_rounds(out: Path) -> None:
-    words = arguments(out, "fake:naive", "fake2:slow")
-    at = words.index("--samples")
-    main(words[:at] + words[at + 2 :])
-    for found in rows_of(out):
-        assert isinstance(found, Measurement)
-        assert found.stopped == "steady"
-        assert all(len(result.device_s) == 6 * result.per_round for result in found.passes.values())
-        assert all(len(result.wall_s) == len(result.device_s) for result in found.passes.values())
-    assert run_of(out).settings.samples is None
 
 
 def test_the_seed_changes_the_inputs_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,98 +10,23 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import agreement, inputs, judging, oracle, slices
-from compare.contract import parse_mask, visible
-from compare.inputs import keep_bits, round_to
-from compare.records import DTYPES, Agreement, Device, Dtype, Problem, TensorError
-from tests import samples
-
-Arrays = dict[str, np.ndarray]
-Mutant = Callable[[Problem, Arrays], Arrays]
-PROBLEM = samples.problem(batch=2, q_len=40, kv_len=40, heads=4, kv_heads=2, head_dim=16, mask="causal")
-LONGER = replace(PROBLEM, q_len=80, kv_len=80)  # one slice has rows enough to go by
-WINDOW = replace(PROBLEM, mask="window:8")
-GRADIENTS = {"backward.dq", "backward.dk", "backward.dv"}
-ALL = {"forward.out", *GRADIENTS}
-
-
-def naive(problem: Problem, **other: Any) -> Arrays:
-    """A contender in float32, whole batch and all heads at once; ``other`` makes it wrong.
-
-    ``scale`` multiplies the right scale, ``shift`` moves the mask's diagonal, ``mask`` replaces it, ``operand`` rounds
-    what goes into a product, ``store`` what is kept, ``summed`` is the slice of a group's heads that dK takes in.
-    """
-    group = problem.heads // problem.kv_heads
-    operand, summed = other.get("operand", lambda x: x), other.get("summed", slice(None))
-    q, k, v, do = inputs.draw(problem)
-    k, v = np.repeat(k, group, axis=2), np.repeat(v, group, axis=2)
-    scale = np.float32(other.get("scale", 1.0) * problem.head_dim**-0.5)
-    i, j = np.arange(problem.q_len)[:, None], np.arange(problem.kv_len)[None, :]
-    seen = visible(parse_mask(other.get("mask", problem.mask)), i + other.get("shift", 0), j)
-    seen[:, 0] |= ~seen.any(1)  # a shifted mask must not leave a query alone
-
-    def rounded(x: np.ndarray) -> np.ndarray:
-        return round_to(x, problem.dtype)
-
-    store = other.get("store", rounded)
-
-    def product(formula: str, one: np.ndarray, two: np.ndarray) -> np.ndarray:
-        return np.einsum(formula, operand(one), operand(two), optimize=True)
-
-    q = store(q * scale)
-    scores = np.where(seen, store(product("btnh,bsnh->bnts", q, k)), np.float32(-np.inf))
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    p = store(weights / weights.sum(-1, keepdims=True))
-    dp = store(product("btnh,bsnh->bnts", do, v))
-    ds = store(p * (dp - (p * dp).sum(-1, keepdims=True)))
-
-    def over_group(x: np.ndarray, heads: slice) -> np.ndarray:
-        return store(x.reshape(*x.shape[:2], problem.kv_heads, group, -1)[:, :, :, heads].sum(3))
-
-    return {
-        "forward.out": store(product("bnts,bsnh->btnh", p, v)),
-        "backward.dq": store(store(product("bnts,bsnh->btnh", ds, k)) * scale),
-        "backward.dk": over_group(product("bnts,btnh->bsnh", ds, q), summed),
-        "backward.dv": over_group(product("bnts,btnh->bsnh", p, do), slice(None)),
-    }
-
-
-def save(arrays: Arrays, folder: Path) -> str:
-    folder.mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    return str(folder)
-
-
-def judged(
-    tmp_path: Path, problem: Problem, contenders: dict[str, Arrays], budget_s: float = 60.0, device: Device = "cpu"
-) -> dict[str, Agreement]:
-    folders = {name: save(arrays, tmp_path / name) for name, arrays in contenders.items()}
-    request = agreement.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
-    return agreement.judge(request).agreements
-
-
-def wrong_tensors(verdict: Agreement) -> set[str]:
-    return {each.tensor for each in verdict.tensors if not each.agrees}
-
-
-def errors_of(verdict: Agreement, tensor: str) -> TensorError:
-    return next(each for each in verdict.tensors if each.tensor == tensor)
-
-
-def touched(good: Arrays, name: str, change: Callable[[np.ndarray], Any]) -> Arrays:
-    """The arrays with one of them copied and changed in place."""
-    array = good[name].copy()
-    change(array)
-    return good | {name: array}
-
-
-def one_row(array: np.ndarray) -> None:
-    array[1, 5, 1] *= 1.001
-
-
-def one_nan(array: np.ndarray) -> None:
-    array[0, 7, 0, 3] = np.nan
+from compare import inputs, oracle
+from compare.contract import parse_mask
+from compare.inputs import keep_bits
+from compare.records import DTYPES, Problem
+from tests.judging.contenders import (
+    ALL,
+    PROBLEM,
+    WINDOW,
+    Mutant,
+    errors_of,
+    judged,
+    naive,
+    one_nan,
+    one_row,
+    touched,
+    wrong_tensors,
+)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -260,72 +185,3 @@ def test_each_of_the_two_limits_catches_alone(tmp_path: Path, kind: str) -> None
     assert (found.max_error > found.allowed_max) is (kind == "maximum")
     assert (found.rms_error > found.allowed_rms) is (kind != "maximum")
     assert not found.agrees
-
-
-def test_alone_there_is_no_gap(tmp_path: Path) -> None:
-    verdict = judged(tmp_path, PROBLEM, {"alone": naive(PROBLEM)})["alone"]
-    assert (verdict.other, verdict.other_error, verdict.other_allowed) == (None, None, None)
-
-
-def wrong_in(good: Arrays, parts: list[slices.Slice]) -> Arrays:
-    array = good["forward.out"].copy()
-    for part in parts:
-        array[part.batch, :, part.kv_head * part.group] = 0
-    return good | {"forward.out": array}
-
-
-def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp_path: Path) -> None:
-    first, *others = slices.drawn_slices(LONGER)
-    good = naive(LONGER)
-    arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first]), "good": good, "too": good}
-    verdicts = judged(tmp_path, LONGER, arrays, budget_s=1e-9)
-    assert {(each.checked_slices, each.slices) for each in verdicts.values()} == {(1, 4)}
-    assert {name: each.agrees for name, each in verdicts.items()} == {
-        "elsewhere": False,
-        "there": False,
-        "good": True,
-        "too": True,
-    }
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize(
-    ("q_len", "kv_len", "mask", "checked"), [(200, 200, "causal", 1), (1, 256, "full", 64), (2, 2, "causal", 32)]
-)
-def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
-    tmp_path: Path, dtype: Dtype, seed: int, q_len: int, kv_len: int, mask: str, checked: int
-) -> None:
-    """Where few terms make up a row its size differs between slices: held to the checked one, most of these fail."""
-    shape = samples.problem(batch=128, q_len=q_len, kv_len=kv_len, head_dim=16, mask=mask)
-    problem = replace(shape, dtype=dtype, seed=seed)
-    late = {name: round_to(array, dtype) for name, array in naive(problem, store=lambda x: x).items()}
-    verdicts = judged(tmp_path, problem, {"often": naive(problem), "once": late}, budget_s=1e-9)
-    assert all(each.agrees and each.checked_slices == checked for each in verdicts.values())
-
-
-def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
-    """The limit of a spot check, and why the report says how many slices were checked."""
-    _, *others = slices.drawn_slices(LONGER)
-    elsewhere = wrong_in(naive(LONGER), others)
-    assert judged(tmp_path / "alone", LONGER, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
-    out = naive(LONGER)["forward.out"].copy()
-    out[others[0].batch, 0, others[0].kv_head * others[0].group, 0] = np.nan
-    nan = naive(LONGER) | {"forward.out": out}
-    assert not judged(tmp_path / "nan", LONGER, {"alone": nan}, budget_s=1e-9)["alone"].agrees
-
-
-def test_slices_are_drawn_by_the_seed() -> None:
-    orders = [slices.drawn_slices(replace(PROBLEM, batch=8, seed=seed)) for seed in range(20)]
-    assert orders[3] == slices.drawn_slices(replace(PROBLEM, batch=8, seed=3))
-    assert len({order[0] for order in orders}) > 5
-    assert all({(part.batch, part.kv_head) for part in order} == set(np.ndindex(8, 2)) for order in orders)
-
-
-@pytest.mark.parametrize("good", [True, False], ids=["numbers", "NaN"])
-def test_the_verdict_survives_the_way_to_the_parent(tmp_path: Path, good: bool) -> None:
-    arrays = naive(PROBLEM) if good else touched(naive(PROBLEM), "forward.out", one_nan)
-    folder = Path(save(arrays, tmp_path / "numbers"))
-    settings = samples.run().settings
-    found = judging.agreements(PROBLEM, settings, {samples.JAX: folder}, tmp_path / "log", 5.0)
-    assert found[samples.JAX].agrees is good

@@ -1,0 +1,127 @@
+"""Looking, planning, and what a plan holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compare import backends, cli, fleet, options
+from compare.__version__ import VERSION
+from compare.environment import OVERRIDES, relevant
+from tests.command_line.typed import SMALL, environment, refusal
+
+
+@pytest.mark.parametrize("look", [["--help"], ["--version"], ["--list"], ["--dry-run"], [*SMALL, "--dry-run"]], ids=str)
+def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str], folder: Path, look: list[str]) -> None:
+    try:
+        code = cli.main(look)
+    except SystemExit as end:  # argparse ends --help and --version itself
+        code = end.code
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, "")
+    assert out.strip()
+    assert list(folder.iterdir()) == []
+
+
+def test_version_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"compare {VERSION}\n"
+
+
+def test_list_shows_every_backend_variant_and_mode(capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["--list"])
+    shown = capsys.readouterr().out
+    for name, entry in backends.BACKENDS.items():
+        [line] = [line for line in shown.splitlines() if line.split()[1:2] == [name]]
+        assert all(word in line for word in (*backends.variants(name), *entry.modes))
+
+
+@pytest.mark.parametrize(
+    ("argv", "problems", "contenders"),
+    [
+        ("--backend jax", 1, 1),
+        ("--backend both", 1, 3),
+        ("--backend torch --mode eager", 1, 1),
+        ("--contender jax:naive --contender torch:naive:eager --contender jax:naive:jit", 1, 3),  # a second entrant
+        ("--backend jax --batch-size 1 2 --seq-len 8 16 32 --d-model 4 8", 12, 1),
+        ("--backend jax --heads 1 2 --mask full causal window:3 --dtype float32 bfloat16", 12, 1),
+        ("--backend jax --heads 4 --kv-heads 1 2 4 --kv-len 8 9", 6, 1),
+        ("--backend jax --seq-len 8 8 16", 2, 1),
+        ("--backend jax --dtype bfloat16 float32 --matmul-precision ieee default", 3, 1),  # bfloat16 has one precision
+    ],
+)
+def test_dry_run_counts_the_product_of_the_sweep(
+    capsys: pytest.CaptureFixture[str], argv: str, problems: int, contenders: int
+) -> None:
+    assert cli.main([*SMALL, *argv.split(), "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert f"{problems * contenders} cases" in out
+    assert len(re.findall(r"B=\d+ T=\d+", out)) == problems
+    assert len(re.findall(r"(?:jax|torch):naive:\w+", out)) == problems * contenders
+
+
+def test_the_parent_imports_no_framework() -> None:
+    code = (
+        "import sys; from compare.cli import main\n"
+        "assert main(['--dry-run']) == 0 and main(['--list']) == 0\n"
+        "import compare.study, compare.runner, compare.report.markdown\n"
+        "found = {'jax', 'jaxlib', 'torch', 'jax_attn', 'torch_attn'} & set(sys.modules)\n"
+        "sys.exit(f'imported {found}' if found else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture(params=["jax", "torch"])
+def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A backend whose module is not installed."""
+    entry = backends.BACKENDS[request.param]._replace(requires=("no_such_framework",))
+    monkeypatch.setitem(backends.BACKENDS, request.param, entry)
+    return request.param
+
+
+def test_a_framework_that_is_not_installed(capsys: pytest.CaptureFixture[str], absent: str) -> None:
+    line = refusal(capsys, SMALL)
+    other = {"jax": "torch", "torch": "jax"}[absent]
+    words = (f"{absent} is not installed", "no_such_framework", backends.BACKENDS[absent].install, f"--backend {other}")
+    assert [word for word in words if word not in line] == []
+
+
+def test_the_other_framework_alone_still_plans(capsys: pytest.CaptureFixture[str], absent: str) -> None:
+    other = {"jax": "torch", "torch": "jax"}[absent]
+    assert cli.main([*SMALL, "--backend", other, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert f"{other}:naive" in out
+    assert f"{absent}:naive" not in out
+
+
+def test_list_says_how_to_install_what_is_absent(capsys: pytest.CaptureFixture[str], absent: str) -> None:
+    assert cli.main(["--list"]) == 0
+    assert f"not installed: {backends.BACKENDS[absent].install}" in capsys.readouterr().out
+
+
+def test_a_contender_named_twice_is_a_second_entrant() -> None:
+    named = ["--contender", "jax:naive", "--contender", "torch:naive:eager", "--contender", "jax:naive:jit"]
+    _, plan = options.parse([*SMALL, *named])
+    assert plan is not None
+    assert [each.name for each in plan.contenders] == ["jax:naive:jit", "torch:naive:eager", "jax:naive:jit#2"]
+    assert plan.worker_count == 2
+    _, apart = options.parse([*SMALL, *named, "--workers", "contender"])
+    assert apart is not None
+    assert apart.worker_count == 3
+
+
+def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in OVERRIDES:
+        monkeypatch.setenv(name, "1")
+    _, plan = options.parse([*SMALL, "--backend", "jax"])
+    assert plan is not None
+    assert not set(OVERRIDES) & set(fleet.Fleet(plan.settings, tmp_path, print).environment())
+    assert "TORCHDYNAMO_DISABLE" in relevant({"TORCHDYNAMO_DISABLE": "1"})

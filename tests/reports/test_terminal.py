@@ -1,0 +1,127 @@
+"""What the terminal says about synthetic rows: every number here was worked out by hand or by the records."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from compare.records import Notice, Row
+from compare.report import format as fmt
+from compare.summary import Estimate
+from tests import samples
+from tests.reports.rendered import LONG, page, pair, part, printed, table_text
+from tests.samples import COMPILE, EAGER, JAX, measurement, problem
+
+
+@pytest.mark.parametrize(
+    ("time_s", "text"),
+    [(0.1071, "107"), (4.764e-3, "4.76"), (0.37e-3, "0.370"), (12.34e-6, "0.0123"), (9.999e-3, "10.0"), (2.5, "2500")],
+)
+def test_ms_has_three_significant_digits(time_s: float, text: str) -> None:
+    assert fmt.ms(time_s) == text
+
+
+@pytest.mark.parametrize(
+    ("half", "text"), [(0.004, "±0.4%"), (0.12, "±12%"), (0.0996, "±10%"), (30.0, "±>99%"), (float("inf"), "±?")]
+)
+def test_interval(half: float, text: str) -> None:
+    assert fmt.interval(Estimate(1.0, 1.0 - min(half, 1.0), 1.0 + half, 9)) == text
+
+
+def test_sizes_and_ratios() -> None:
+    assert [fmt.megabytes(n) for n in (None, 0, 30_000, 17_825_792)] == ["–", "0.0", "0.03", "17.8"]
+    assert fmt.megabytes(16 * 10**9) == "16000"
+    assert [fmt.size(n) for n in (17_825_792, 16 * 10**9)] == ["17.8 MB", "16.0 GB"]
+    assert [fmt.times(r) for r in (0.81, 12.345, 0.0421, 250.0)] == ["0.81x", "12.3x", "0.042x", "250x"]
+    assert fmt.duration(3.2e-5) == "32.0 µs"
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_every_line_fits_and_nothing_is_cut(width: int) -> None:
+    text = printed(samples.nine_problems(), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for whole in ("jax:naive:jit", "torch:naive:eager", "torch:naive:compile", "WRONG", "OOM", "skip", "no ratio"):
+        assert whole in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_heading_words_and_numbers_are_whole(width: int) -> None:
+    words = set(table_text(pair(), width).split())
+    assert {"contender", "forward", "backward", "step", "peak", "saved", "result", "0.81x", "1.00", "0.810"} <= words
+
+
+def test_wide_table_adds_wall_kernels_peaks_and_errors() -> None:
+    narrow, wide = table_text(pair()), table_text(pair(), 160, device="gpu")
+    assert "3 kernels" not in table_text(pair(), 160)  # a CPU's ops nest: their number compares with nothing
+    for word in ("wall ms", "3 kernels", "3.1e-07", "2.0e-06"):
+        assert word in wide
+        assert word not in narrow
+    assert wide.count("peak") == 3
+
+
+def test_the_table_says_what_the_ratio_means() -> None:
+    text = " ".join(table_text(pair()).split())
+    assert "time / time of the reference (ref), jax:naive:jit; below 1 is faster" in text
+    assert text.count("0.81x ±0.0%") == 3
+
+
+def test_long_names_break_after_a_colon() -> None:
+    text = table_text([measurement(problem(), LONG), measurement(problem(), JAX)])
+    assert "torch:checkpoint:" in text
+    assert re.search(r"^compile\b", text, re.MULTILINE)
+    assert fmt.broken("jax:dir/my_attention.py:attention:jit", 19) == "jax:dir/\nmy_attention.py:\nattention:jit"
+
+
+def test_times_of_a_few_microseconds_stay_on_one_line() -> None:
+    """The widest that a 12-column cell must hold is such a time."""
+    assert "0.00434±0.0%" in table_text([measurement(problem(), time_s=4.34e-6)])
+
+
+def test_reasons_stand_below_the_table_with_their_sizes() -> None:
+    text = " ".join(table_text([measurement(problem()), samples.out_of_memory(problem())]).split())
+    assert "torch:naive:eager OOM in backward: CUDA out of memory." in text
+    assert "would need 48.0 GB, refused allocation 17.2 GB, device has 16.0 GB" in text
+
+
+@pytest.mark.parametrize("other", [{"agreement": samples.agreement(False)}, {"alone": True}])
+def test_no_ratio_where_it_would_not_be_fair(other: dict[str, Any]) -> None:
+    rows = pair(**other)
+    assert table_text(rows).count("no ratio") == 3
+    assert "0.81x" not in table_text(rows)
+    assert "no ratio" in part(rows, "Side by side")
+    assert "0.81x" not in page(rows)
+
+
+def test_the_reference_is_the_first_row_that_agrees() -> None:
+    rows = [measurement(problem(), agreement=samples.agreement(False)), *three(1e-3)[1:]]
+    assert "reference (ref), torch:naive:eager" in " ".join(table_text(rows).split())
+    assert "which is `torch:naive:eager`" in page(rows)
+
+
+def three(time_s: float) -> list[Row]:
+    """Three contenders that are equally fast."""
+    return [measurement(problem(), contender, time_s) for contender in (JAX, EAGER, COMPILE)]
+
+
+def test_a_lone_contender_has_no_reference() -> None:
+    assert "ref" not in table_text([measurement(problem())]).split()
+    assert "There is no ratio" in page([measurement(problem())])
+
+
+def test_hostile_text_has_no_power_over_the_terminal() -> None:
+    rows: list[Row] = [measurement(problem()), samples.skip(problem(), reason="[red]a[/] \x1b[2J\n" + "long " * 60)]
+    text = printed(rows, 80)
+    assert "[red]a[/]" in text
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_warnings_are_gathered_by_text() -> None:
+    noted = Notice(code="fused", text="not naive")
+    rows = [measurement(problem(n), COMPILE, warnings=(noted,)) for n in (256, 512)]
+    where = "B=4 T=256 N=1 H=64 full float32 ieee; B=4 T=512 N=1 H=64 full float32 ieee"
+    assert f"not naive [fused; torch:naive:compile; {where}]" in " ".join(printed(rows, 80).split())
+    assert part(rows, "Warnings").count("not naive") == 1
