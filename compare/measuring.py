@@ -6,10 +6,8 @@ Neutral to the framework: everything goes through the Adapter and the trace of `
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -17,20 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from compare import inputs, timeline, weighing
+from compare import inputs, weighing
 from compare.backends import Adapter, Programs
 from compare.clock import Stopwatch
-from compare.messages import Prepare, Prepared, Repeat, Repeated, Resident, Residents, Turn, Turned
-from compare.records import Case, Contender, Cost, Device, Kernel, Notice, PassName, Problem
+from compare.messages import Prepare, Prepared, Repeat, Repeated, Resident, Residents
+from compare.records import Case, Contender, Cost, Device, Notice, PassName, Problem
 from compare.resident import ResidentGrowth
+from compare.turns import Turns
 
 TENSORS: dict[PassName, tuple[str, ...]] = {
     "forward": ("out",),
     "backward": ("dq", "dk", "dv"),
     "step": ("out", "dq", "dk", "dv"),
 }
-SHORT_PASS_S = 0.05  # below this the caches that another contender left cold are a visible share of the first call
-WINDOW_TRIES = 4
 STEADY_GAIN = 0.05  # steady: the newest call is no more than this share faster than the fastest before it
 Around = Callable[[], AbstractContextManager[Any]]
 
@@ -46,8 +43,7 @@ class Session:
         self._inputs: Any = None
         self._programs: dict[Contender, Programs] = {}
         self._seconds: dict[Contender, dict[PassName, float]] = {}
-        self._kernels: dict[tuple[Contender, PassName], Counter[str]] = {}
-        self._confirmed: set[tuple[Contender, PassName]] = set()
+        self.turns = Turns(self)
 
     def prepare(self, request: Prepare) -> Prepared:
         """First calls with their costs, numbers for the agreement check, memory, warm-up."""
@@ -59,7 +55,7 @@ class Session:
             self._write(result, name, Path(request.folder), "first")
             del result
         weight = weighing.weigh(self, programs, request.passes, case.problem)
-        self._kernels |= {(case.contender, name): found for name, found in weight.kernels.items()}
+        self.turns.expect(case.contender, weight.kernels)
         warnings = list(weight.notices)
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
@@ -93,6 +89,14 @@ class Session:
         programs = self.adapter.programs(bound, case.contender.mode, self._inputs, problem.matmul_precision)
         self._programs[case.contender], self._seconds[case.contender] = programs, {}
         return programs
+
+    def prepared(self, contender: Contender) -> Programs:
+        """The passes of a contender that has been prepared."""
+        return self._programs[contender]
+
+    def seconds_of(self, contender: Contender) -> dict[PassName, float]:
+        """The fastest warm call of each pass of a prepared contender."""
+        return self._seconds[contender]
 
     def run(self, programs: Programs, name: PassName, around: Around = nullcontext) -> Any:
         """One iteration of a pass, synchronised; ``around`` holds the pass itself and nothing else."""
@@ -141,72 +145,6 @@ class Session:
                 break
         return watch, calm >= 1
 
-    def turn(self, request: Turn) -> Turned:
-        """One turn of a contender: wall samples first, then all passes in one profiler window."""
-        programs = self._programs[request.contender]
-        gc.collect()
-        gc.disable()
-        try:
-            watches = self._wall(programs, request)
-            refused: list[str] = []
-            while True:
-                try:
-                    device, kernels = self._device(programs, request)
-                    break
-                except timeline.RefusedWindow as reason:
-                    refused.append(str(reason))
-                    if len(refused) == WINDOW_TRIES:
-                        raise
-        finally:
-            gc.enable()
-        wall = {name: tuple(watch.seconds) for name, watch in watches.items()}
-        faults = sum(watch.page_faults for watch in watches.values())
-        return Turned(device_s=device, wall_s=wall, kernels=kernels, refused=tuple(refused), page_faults=faults)
-
-    def _cold(self, contender: Contender, name: PassName) -> bool:
-        """Whether the first call of a turn would measure the caches that the others left."""
-        return self._seconds[contender][name] < SHORT_PASS_S
-
-    def _wall(self, programs: Programs, request: Turn) -> dict[PassName, Stopwatch]:
-        watches: dict[PassName, Stopwatch] = {}
-        for name, count in request.per_round.items():
-            if self._cold(request.contender, name):
-                self.run(programs, name)
-            watches[name] = Stopwatch()
-            for _ in range(count):
-                self.run(programs, name, watches[name])
-        return watches
-
-    def _device(
-        self, programs: Programs, request: Turn
-    ) -> tuple[dict[PassName, tuple[float, ...]], dict[PassName, tuple[Kernel, ...]]]:
-        with self.profiler.trace() as found:
-            for name, count in request.per_round.items():
-                if self._cold(request.contender, name):
-                    self.run(programs, name)
-                for _ in range(count):
-                    self.run(programs, name, partial(self.profiler.window, name))
-        seen = timeline.iterations(found[0])
-        device, kernels = {}, {}
-        for name, count in request.per_round.items():
-            of_pass = [each for each in seen if each.label == name]
-            timeline.check(of_pass, count)
-            self._same_kernels(request.contender, name, of_pass[-1].kernels)
-            device[name] = tuple(each.device_s for each in of_pass)
-            kernels[name] = timeline.kernels(of_pass[-1])
-        return device, kernels
-
-    def _same_kernels(self, contender: Contender, name: PassName, now: Counter[str]) -> None:
-        """Refuse a window unless two in a row showed the same kernels, and later ones these: profilers lose events."""
-        key, before = (contender, name), self._kernels.get((contender, name))
-        if now == before:
-            self._confirmed.add(key)
-            return
-        if key not in self._confirmed:
-            self._kernels[key] = now
-        if before is not None:
-            raise timeline.RefusedWindow(timeline.difference(f"{name}: other kernels than before", before, now))
-
     def resident(self, request: Resident) -> Residents:
         """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
         programs = self.programs_of(request.case)
@@ -223,7 +161,7 @@ class Session:
     def finish(self) -> int:
         """Forget the problem at hand; returns the bytes that this process still holds of the device."""
         self._programs, self._seconds, self._problem, self._inputs = {}, {}, None, None
-        self._kernels, self._confirmed = {}, set()
+        self.turns = Turns(self)
         gc.collect()
         self.adapter.release()
         counters = self.adapter.counters()

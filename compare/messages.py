@@ -45,11 +45,24 @@ class Prepare(Record, frozen=True, tag=True):
     warmup_budget_s: float
 
 
+class Begin(Record, frozen=True, tag=True):
+    """Open the profiler for the profiled turns that follow."""
+
+
 class Turn(Record, frozen=True, tag=True):
-    """Take one turn: ``per_round`` wall samples and as many device samples of each pass."""
+    """Take a turn in one pass: ``count`` iterations, timed by the wall or, ``profiled``, left to the open profiler."""
 
     contender: Contender
-    per_round: dict[PassName, int]
+    pass_name: PassName
+    count: int
+    round: int
+    profiled: bool
+
+
+class End(Record, frozen=True, tag=True):
+    """Close the profiler and say what it saw; ``count`` is per contender's name and pass."""
+
+    count: dict[str, dict[PassName, int]]
 
 
 class Repeat(Record, frozen=True, tag=True):
@@ -99,14 +112,31 @@ class Prepared(Record, frozen=True, tag=True):
     warnings: tuple[Notice, ...]
 
 
-class Turned(Record, frozen=True, tag=True):
-    """The samples of one turn, in seconds, and what ran in the last iteration of each pass."""
+class Begun(Record, frozen=True, tag=True):
+    """The profiler is open."""
 
-    device_s: dict[PassName, tuple[float, ...]]
-    wall_s: dict[PassName, tuple[float, ...]]
-    kernels: dict[PassName, tuple[Kernel, ...]]
-    refused: tuple[str, ...]
-    page_faults: int = 0
+
+class Turned(Record, frozen=True, tag=True):
+    """The wall samples of one turn in seconds, none of a profiled one, and the pages handed out in it."""
+
+    wall_s: tuple[float, ...]
+    page_faults: int
+
+
+class Seen(Record, frozen=True):
+    """What the profiler saw of one pass: device seconds by round, what ran last, and why some rounds cannot be true."""
+
+    contender: Contender
+    pass_name: PassName
+    device_s: dict[int, tuple[float, ...]]
+    kernels: tuple[Kernel, ...]
+    refused: dict[int, str]
+
+
+class Ended(Record, frozen=True, tag=True):
+    """The profiler is closed."""
+
+    seen: tuple[Seen, ...]
 
 
 class Repeated(Record, frozen=True, tag=True):
@@ -154,8 +184,8 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Turn | Repeat | Resident | Probe | Finish
-Reply = Started | Prepared | Turned | Repeated | Residents | Probed | Finished | Unsupported | Failed
+Request = Start | Prepare | Begin | Turn | End | Repeat | Resident | Probe | Finish
+Reply = Started | Prepared | Begun | Turned | Ended | Repeated | Residents | Probed | Finished | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")
 

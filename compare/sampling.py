@@ -1,23 +1,27 @@
-"""The rounds of one problem: contenders take turns in an order drawn anew each round, until the ratios are known."""
+"""The rounds of one problem: contenders alternate in short turns, in orders drawn anew, until the ratios are known.
+
+Rounds come in blocks: some with wall samples and no profiler, then more with device samples and every worker's
+profiler open.  So a contender's turn is never far from its rivals', and opening a profiler costs little.
+"""
 
 from __future__ import annotations
 
-import mmap
 import random
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from math import ceil
 from time import perf_counter
-from typing import Literal
+from typing import Literal, TypeVar
 
 from compare import conditions, disturbances, naivety, prediction, summary
 from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
-from compare.messages import Failed, Prepared, Residents, Turn, Turned, Unsupported
+from compare.messages import Begin, Begun, End, Ended, Failed, Prepared, Request, Residents, Turn, Turned, Unsupported
 from compare.records import (
     MIN_ROUNDS,
     Conditions,
     Contender,
-    Kernel,
+    Device,
     Measurement,
     Notice,
     PassName,
@@ -25,12 +29,25 @@ from compare.records import (
     Problem,
     Settings,
 )
+from compare.samples import Samples
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 Fail = Callable[[Contender, Failed], None]
-TURN_S = {"cpu": 0.04, "gpu": 0.05}  # about this much of each pass in one turn,
-PAGE_BYTES = mmap.PAGESIZE
-MOST_PER_TURN = 10  # and at most so many iterations of it
+Answer = TypeVar("Answer")
+TURN_S: dict[Device, float] = {"cpu": 0.004, "gpu": 0.005}  # about this much of one pass in one turn,
+MOST_PER_TURN = 5  # and at most so many iterations of it: reading a short one back costs more than running it
+BLOCK_S = 1.0  # about this much between opening the profilers and closing them,
+MOST_PER_BLOCK = 40  # and at most so many rounds
+WALL_SHARE = 1 / 3  # wall rounds for each device round
+BLOCK_TRIES = 4  # blocks in a row in which not one round of a contender could be true
+
+
+class Broken(Exception):
+    """A contender failed in the middle of a block."""
+
+    def __init__(self, contender: Contender, failed: Failed) -> None:
+        super().__init__(failed.reason)
+        self.contender, self.failed = contender, failed
 
 
 class Sampling:
@@ -46,18 +63,15 @@ class Sampling:
     ) -> None:
         self._fleet, self._settings, self._problem, self._say = fleet, settings, problem, say
         self._ready = dict(ready)
-        self._counts = {contender: self._per_round(each) for contender, each in ready.items()}
-        self._device: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self._wall: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self._kernels: dict[Contender, dict[PassName, tuple[Kernel, ...]]] = {}
-        self._refused: dict[Contender, list[str]] = defaultdict(list)
-        self._page_faults: dict[Contender, int] = defaultdict(int)
+        self._order = random.Random(settings.seed)
+        self._counts = {contender: self._per_turn(each) for contender, each in ready.items()}
+        self._samples = Samples()
         self._restarted: set[Contender] = set()
         self._watch = Watch(settings.device)
         self._conditions = Conditions()
         self.stopped: Literal["steady", "budget", "samples"] = "budget"
 
-    def _per_round(self, ready: Prepared) -> dict[PassName, int]:
+    def _per_turn(self, ready: Prepared) -> dict[PassName, int]:
         if self._settings.samples:
             return dict.fromkeys(self._settings.passes, 1)
         turn_s = TURN_S[self._settings.device]
@@ -65,38 +79,82 @@ class Sampling:
 
     def run(self, again: Again, fail: Fail) -> set[Contender]:
         """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
-        order = random.Random(self._settings.seed)
-        start, rounds, active = perf_counter(), 0, list(self._ready)
+        start, active = perf_counter(), list(self._ready)
         self._watch.start(self._fleet.pids())
-        while active and not self._done(rounds, perf_counter() - start, active):
-            self._say(f"round {rounds + 1}: contenders take turns")
-            for contender in order.sample(active, len(active)):
-                failed = self._turn(contender) if contender in active else None
-                if failed:
-                    fail(contender, failed)
-                    active.remove(contender)
-                    self._revive(contender, active, again, fail)
-            self._watch.look()
-            rounds += 1
+        while active and not self._done(perf_counter() - start, active):
+            try:
+                self._block(active)
+            except Broken as broken:
+                fail(broken.contender, broken.failed)
+                active.remove(broken.contender)
+                self._revive(active, again, fail)
+            for contender in [each for each in active if self._samples.in_vain(each) >= BLOCK_TRIES]:
+                reason = f"RefusedWindow: {self._samples.refused[contender][-1]}"
+                fail(contender, Failed(status="ERROR", stage="sampling", reason=reason))
+                active.remove(contender)
         self._conditions = self._watch.conditions(self._fleet.pids())
         return set(self._ready) - set(active)
 
-    def _turn(self, contender: Contender) -> Failed | None:
-        reply = self._fleet.ask(contender, Turn(contender=contender, per_round=self._counts[contender]))
-        if not isinstance(reply, Turned):
-            return reply if isinstance(reply, Failed) else unexpected(reply)
-        for name in reply.device_s:
-            self._device[contender][name] += reply.device_s[name]
-            self._wall[contender][name] += reply.wall_s[name]
-        self._kernels[contender] = reply.kernels
-        self._refused[contender] += reply.refused
-        self._page_faults[contender] += reply.page_faults
-        return None
+    # ------------------------------------------------------------------------------------------------ one block
 
-    def _revive(self, failed: Contender, active: list[Contender], again: Again, fail: Fail) -> None:
-        """Prepare the others of a failed contender's worker anew; all of them again after each further failure."""
-        seat = self._fleet.seat(failed)
-        waiting = [each for each in active if self._fleet.seat(each) == seat]
+    def _block(self, active: list[Contender]) -> None:
+        wall_rounds, device_rounds = self._sizes(active)
+        self._say(f"rounds {self._samples.device_rounds + 1} to {self._samples.device_rounds + device_rounds}")
+        wall = [self._round(at, active, profiled=False) for at in range(wall_rounds)]
+        workers = {self._fleet.seat(each): each for each in active}.values()  # one contender of each
+        try:
+            for each in workers:
+                self._ask(each, Begin(), Begun)
+            for at in range(device_rounds):
+                self._round(at, active, profiled=True)
+            self._watch.look()
+        except Broken:
+            with suppress(Broken):
+                self._end(workers)
+            raise
+        ended = self._end(workers)
+        self._samples.add_wall(wall)
+        self._samples.add_device([seen for each in ended for seen in each.seen], active)
+
+    def _sizes(self, active: list[Contender]) -> tuple[int, int]:
+        """Rounds of this block without and with the profilers."""
+        if self._settings.samples:
+            left = self._settings.samples - self._samples.device_rounds
+            return self._settings.samples - self._samples.wall_rounds, min(left, MOST_PER_BLOCK)
+        round_s = sum(
+            (count + 1) * self._ready[each].seconds[name]
+            for each in active
+            for name, count in self._counts[each].items()
+        )
+        device_rounds = max(1, min(MOST_PER_BLOCK, int(BLOCK_S / round_s)))
+        return ceil(device_rounds * WALL_SHARE), device_rounds
+
+    def _round(self, at: int, active: list[Contender], profiled: bool) -> dict[tuple[Contender, PassName], Turned]:
+        """Each contender once in each pass, in an order drawn anew for each pass."""
+        taken: dict[tuple[Contender, PassName], Turned] = {}
+        for name in self._settings.passes:
+            for each in self._order.sample(active, len(active)):
+                turn = Turn(contender=each, pass_name=name, count=self._counts[each][name], round=at, profiled=profiled)
+                taken[each, name] = self._ask(each, turn, Turned)
+        return taken
+
+    def _end(self, workers: Iterable[Contender]) -> list[Ended]:
+        """Close the profilers of the workers that are still there."""
+        counts = {contender.name: count for contender, count in self._counts.items()}
+        return [self._ask(each, End(count=counts), Ended) for each in workers if self._alive(each)]
+
+    def _alive(self, contender: Contender) -> bool:
+        return self._fleet.pid(self._fleet.seat(contender)) is not None
+
+    def _ask(self, contender: Contender, request: Request, expected: type[Answer]) -> Answer:
+        reply = self._fleet.ask(contender, request)
+        if not isinstance(reply, expected):
+            raise Broken(contender, reply if isinstance(reply, Failed) else unexpected(reply))
+        return reply
+
+    def _revive(self, active: list[Contender], again: Again, fail: Fail) -> None:
+        """Prepare the contenders of lost workers anew; all of them again after each further failure."""
+        waiting = [each for each in active if not self._alive(each)]
         while waiting:
             contender = waiting.pop(0)
             reply = again(contender)
@@ -106,18 +164,22 @@ class Sampling:
             else:
                 fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
                 active.remove(contender)
-                waiting = [each for each in active if self._fleet.seat(each) == seat]
+                seat = self._fleet.seat(contender)
+                waiting = [each for each in active if self._fleet.seat(each) == seat or each in waiting]
 
-    def _done(self, rounds: int, elapsed_s: float, active: list[Contender]) -> bool:
+    def _done(self, elapsed_s: float, active: list[Contender]) -> bool:
+        samples = self._samples
         if self._settings.samples:
             self.stopped = "samples"
-            return rounds >= self._settings.samples
-        if rounds < MIN_ROUNDS:
+            return samples.device_rounds >= self._settings.samples
+        if min(samples.device_rounds, samples.wall_rounds) < MIN_ROUNDS:
             return False
         if summary.steady({each: self._results(each) for each in active}):
             self.stopped = "steady"
             return True
         return elapsed_s >= self._settings.budget_s * len(active)
+
+    # ------------------------------------------------------------------------------------------------ the rows
 
     def _results(self, contender: Contender, residents: Residents | None = None) -> dict[PassName, PassResult]:
         return {name: self._result(contender, name, residents) for name in self._settings.passes}
@@ -127,12 +189,12 @@ class Sampling:
         grown = residents.peak_bytes[name] if residents else None
         larger = grown is not None and grown > memory.peak_bytes
         return PassResult(
-            device_s=tuple(self._device[contender][name]),
-            wall_s=tuple(self._wall[contender][name]),
+            device_s=tuple(self._samples.device_s[contender][name]),
+            wall_s=tuple(self._samples.wall_s[contender][name]),
             per_round=self._counts[contender][name],
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
             peak_source="resident growth of a fresh process" if larger else memory.source,
-            kernels=self._kernels[contender][name],
+            kernels=self._samples.kernels[contender][name],
             resident_bytes=grown,
             buffer_bytes=memory.buffer_bytes,
         )
@@ -155,17 +217,12 @@ class Sampling:
             conditions=self._conditions,
         )
 
-    def _faulted_bytes(self, contender: Contender) -> float:
-        """Memory that the kernel had to hand out anew in each un-profiled call."""
-        calls = sum(len(samples) for samples in self._wall[contender].values())
-        return self._page_faults[contender] * PAGE_BYTES / calls if calls else 0.0
-
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:
         notes = []
-        if refused := self._refused[contender]:
-            text = f"profiled windows refused and taken again: {len(refused)}, the last because {refused[-1]}"
+        if refused := self._samples.refused[contender]:
+            text = f"profiled rounds refused and taken again: {len(refused)}, the last because {refused[-1]}"
             notes.append(Notice(code="refused-windows", text=text))
-        faulted = self._faulted_bytes(contender)
+        faulted = self._samples.faulted_bytes(contender)
         if self._settings.device == "cpu" and faulted > prediction.score_bytes(self._problem) / 2:
             text = f"{faulted / 1e6:.1f} MB of pages were faulted in per call, and timed; see --malloc"
             notes.append(Notice(code="page-faults", text=text))

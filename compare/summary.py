@@ -16,7 +16,7 @@ import msgspec
 from compare.records import Contender, Measurement, PassName, PassResult
 
 CONFIDENCE = 0.95
-TARGET_HALF_WIDTH = 0.01
+TARGET_HALF_WIDTH = 0.005  # so narrow that an interval about 1 lies within the +-1% of SAME
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Es
 
 
 def steady(samples: dict[Contender, dict[PassName, PassResult]]) -> bool:
-    """Whether every ratio to the first contender (or, alone, every median) is known to within +-1%."""
+    """Whether every ratio to the first contender (or, alone, every median) is known to within +-0.5%."""
     first, *others = samples.values()
     if not others:
         return all(device_time(result).half_width <= TARGET_HALF_WIDTH for result in first.values())

@@ -88,25 +88,34 @@ def iterations(trace: Trace) -> list[Iteration]:
     ]
 
 
-def check(found: Sequence[Iteration], expected: int) -> None:
-    """Refuse a set of iterations of one pass that cannot all be true.
+def doubt(one: Iteration, usual: Counter[str]) -> str | None:
+    """Why an iteration cannot be a sample, if it cannot.
 
     Profilers drop kernels at the start of a window and have counted device time twice (pytorch/pytorch#192021,
-    #193924): every iteration must show the same kernels, some work, and no more device time than its window is long.
+    #193924): every iteration must show the usual kernels, some work, and no more device time than its window is long.
     """
+    if not one.work or one.device_s <= 0:
+        return "the profiler saw no device work"
+    if one.device_s > one.window_s:
+        return f"{one.device_s:.6f} s of device time in a window of {one.window_s:.6f} s wall time"
+    if one.kernels != usual:
+        return difference("other kernels than in most iterations", usual, one.kernels)
+    return None
+
+
+def usual_kernels(found: Iterable[Iteration]) -> Counter[str]:
+    """The kernels that most iterations show."""
+    seen = Counter(frozenset(one.kernels.items()) for one in found)
+    return Counter(dict(seen.most_common(1)[0][0])) if seen else Counter()
+
+
+def check(found: Sequence[Iteration], expected: int) -> None:
+    """Refuse a set of iterations of one pass that cannot all be true."""
     if len(found) != expected:
         raise RefusedWindow(f"expected {expected} windows in the trace, got {len(found)}")
     for one in found:
-        if not one.work or one.device_s <= 0:
-            raise RefusedWindow(f"{one.label}: the profiler saw no device work")
-        if one.device_s > one.window_s:
-            raise RefusedWindow(
-                f"{one.label}: {one.device_s:.6f} s of device time in a window of {one.window_s:.6f} s wall time"
-            )
-        if one.kernels != found[0].kernels:
-            raise RefusedWindow(
-                difference(f"{one.label}: other kernels than in the first iteration", found[0].kernels, one.kernels)
-            )
+        if reason := doubt(one, found[0].kernels):
+            raise RefusedWindow(f"{one.label}: {reason}")
 
 
 def difference(what: str, expected: Counter[str], found: Counter[str]) -> str:

@@ -12,7 +12,9 @@ from time import perf_counter
 from compare import environment
 from compare.backends import Adapter
 from compare.messages import (
+    Begin,
     Channel,
+    End,
     Failed,
     Finish,
     Finished,
@@ -71,8 +73,12 @@ class Worker:
                 return self._start(request)
             case Prepare():
                 return self.session.prepare(request)
+            case Begin():
+                return self.session.turns.begin()
             case Turn():
-                return self.session.turn(request)
+                return self.session.turns.take(request)
+            case End():
+                return self.session.turns.end(request.count)
             case Repeat():
                 return self.session.repeat(request)
             case Resident():

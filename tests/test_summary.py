@@ -142,12 +142,12 @@ def test_a_row_whose_numbers_nobody_judged_gets_no_ratio() -> None:
 
 
 CALM = samples(*[1.0] * 6)
-WIDE = samples(*[1.0 + 0.01 * at for at in range(6)])
+WIDE = samples(*[1.0 + 0.005 * at for at in range(6)])
 DRIFT = samples(*[1.5**at for at in range(6)])
 
 
 def test_alone_a_contender_is_steady_by_its_own_median() -> None:
-    assert TARGET_HALF_WIDTH == 0.01
+    assert TARGET_HALF_WIDTH == 0.005
     assert steady({JAX: {"forward": CALM}})
     assert not steady({JAX: {"forward": WIDE}})
     assert not steady({JAX: {"forward": CALM, "step": WIDE}})

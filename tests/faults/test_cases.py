@@ -18,8 +18,8 @@ FAULTS = [
     ("raises", "ERROR", "prepare", "RuntimeError: the fake broke on purpose"),
     ("oom", "OOM", "prepare", "OutOfMemory"),
     ("late_crash", "CRASH", "turn", "SIGKILL"),
-    ("always_dropped", "ERROR", "turn", "the profiler saw no device work"),
-    ("double", "ERROR", "turn", "device time in a window"),
+    ("always_dropped", "ERROR", "sampling", "the profiler saw no device work"),
+    ("double", "ERROR", "sampling", "device time in a window"),
 ]
 
 
@@ -80,23 +80,33 @@ def codes(found: Measurement) -> list[str]:
     return [each.code for each in found.warnings if each.code not in ("other-load", "stolen-time")]
 
 
-def test_refused_windows_are_taken_again_and_noted(out: Path) -> None:
+def test_refused_rounds_are_taken_again_and_noted(out: Path) -> None:
     assert main(arguments(out, "fake:naive", "fake2:dropped")) == 0
     found = row(out, "fake2:dropped:eager")
     [note] = [each for each in found.warnings if each.code == "refused-windows"]
-    assert note.text.startswith("profiled windows refused and taken again: 2, the last because")
+    assert note.text.startswith("profiled rounds refused and taken again: 12, the last because")
     assert "saw no device work" in note.text
     assert len(found.passes["step"].device_s) == 6
     assert len(set(found.passes["step"].device_s)) == 1
     assert codes(row(out, "fake:naive:eager")) == []
 
 
-def test_a_kernel_lost_in_one_turn_never_becomes_a_sample(out: Path) -> None:
-    """With one iteration a turn, a turn can only be checked against the turns before it."""
+def test_a_kernel_lost_in_a_whole_trace_never_becomes_a_sample(out: Path) -> None:
+    """A trace whose iterations all miss the same kernel can only be checked against another trace."""
     main(arguments(out, "fake:naive", "fake2:lost_kernel"))
     found = row(out, "fake2:lost_kernel:eager")
     assert isinstance(found, Measurement)
     assert found.passes["forward"].device_s == pytest.approx((0.001,) * 6)
+
+
+def test_a_round_in_which_a_kernel_was_lost_is_taken_again_by_all(out: Path) -> None:
+    main(arguments(out, "fake:naive", "fake2:lost_in_a_round"))
+    found, other = row(out, "fake2:lost_in_a_round:eager"), row(out, "fake:naive:eager")
+    assert found.passes["forward"].device_s == pytest.approx((0.001,) * 6)
+    [note] = [each for each in found.warnings if each.code == "refused-windows"]
+    assert "again: 1, the last because step: other kernels than in most iterations: missing {'softmax': 1}" in note.text
+    assert len(other.passes["forward"].device_s) == 6
+    assert codes(other) == []
 
 
 def test_contenders_of_a_crashed_worker_say_that_it_was_replaced(out: Path) -> None:

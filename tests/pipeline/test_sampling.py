@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from compare.cli import main
-from compare.records import Measurement
+from compare.fleet import Fleet
+from compare.messages import Reply, Request, Turn
+from compare.records import PASSES, Contender, Measurement
 from compare.verdicts import compared
 from tests.fake_attn import adapter
 from tests.run_fake import arguments, outcomes, row, rows_of, run_of, started_workers
@@ -31,16 +33,35 @@ def test_samples_are_counted_exactly(out: Path) -> None:
             assert (len(result.device_s), len(result.wall_s), result.per_round) == (7, 7, 1)
 
 
-def test_noise_free_times_stop_after_six_rounds(out: Path) -> None:
+def test_noise_free_times_stop_after_the_first_block_with_six_rounds_of_each_clock(out: Path) -> None:
     words = arguments(out, "fake:naive", "fake2:slow")
     at = words.index("--samples")
     main(words[:at] + words[at + 2 :])
     for found in rows_of(out):
         assert isinstance(found, Measurement)
         assert found.stopped == "steady"
-        assert all(len(result.device_s) == 6 * result.per_round for result in found.passes.values())
-        assert all(len(result.wall_s) == len(result.device_s) for result in found.passes.values())
+        for result in found.passes.values():
+            assert (result.per_round, len(result.device_s), len(result.wall_s)) == (5, 5 * 40, 5 * 14)
     assert run_of(out).settings.samples is None
+
+
+def test_every_contender_takes_a_turn_in_each_pass_of_each_round(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[tuple[bool, int, str, str]] = []
+    ask = Fleet.ask
+
+    def spy(self: Fleet, contender: Contender, request: Request) -> Reply:
+        if isinstance(request, Turn):
+            turns.append((request.profiled, request.round, request.pass_name, contender.name))
+        return ask(self, contender, request)
+
+    monkeypatch.setattr(Fleet, "ask", spy)
+    main([*arguments(out, "fake:naive", "fake:slow", "fake2:naive"), "--samples", "20"])
+    groups = [turns[at : at + 3] for at in range(0, len(turns), 3)]
+    assert [{each[:3] for each in group} for group in groups] == [
+        {(profiled, at, name)} for profiled in (False, True) for at in range(20) for name in PASSES
+    ]
+    orders = {tuple(each[3] for each in group) for group in groups}
+    assert len(orders) == 6  # each order of three occurs among 120 draws
 
 
 @pytest.mark.parametrize(("workers", "processes"), [("backend", 1), ("contender", 2)])

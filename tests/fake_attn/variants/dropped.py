@@ -1,4 +1,4 @@
-"""The profiler loses all kernels of the first two traces of the first turn."""
+"""The profiler loses all kernels of the first two traces of samples."""
 
 from __future__ import annotations
 

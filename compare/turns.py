@@ -1,0 +1,120 @@
+"""Inside the worker: a contender's turns of a round, wall samples without a profiler and device samples under one.
+
+The profiler stays open over many short turns, so that contenders alternate within milliseconds whatever it costs to
+open, and its cost is shared.  What it saw is sorted back into rounds when it is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from compare import timeline
+from compare.clock import Stopwatch
+from compare.messages import Begun, Ended, Seen, Turn, Turned
+from compare.records import Contender, Kernel, PassName
+from compare.timeline import Iteration, Trace
+
+if TYPE_CHECKING:
+    from compare.measuring import Session
+
+# A pass below this length finds the caches and threads that another contender left, a visible share of its time:
+# the first call of its turn is no sample.
+SHORT_PASS_S = 0.05
+Key = tuple[Contender, PassName]
+
+
+class Turns:
+    """The turns of the prepared contenders of one problem."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._stack = ExitStack()
+        self._found: list[Trace] = []
+        self._keys: list[Key] = []
+        self._kernels: dict[Key, Counter[str]] = {}
+        self._confirmed: set[Key] = set()
+
+    def expect(self, contender: Contender, kernels: dict[PassName, Counter[str]]) -> None:
+        """What an earlier profile saw of a contender."""
+        self._kernels |= {(contender, name): found for name, found in kernels.items()}
+
+    def begin(self) -> Begun:
+        """Open the profiler."""
+        gc.collect()
+        self._keys = []
+        self._found = self._stack.enter_context(self._session.profiler.trace())
+        return Begun()
+
+    def take(self, request: Turn) -> Turned:
+        """One turn in one pass: as many iterations as asked for, timed by the wall or left to the open profiler."""
+        session, name = self._session, request.pass_name
+        programs = session.prepared(request.contender)
+        watch = Stopwatch()
+        around = partial(session.profiler.window, self._label(request)) if request.profiled else watch
+        gc.disable()
+        try:
+            if session.seconds_of(request.contender)[name] < SHORT_PASS_S:
+                session.run(programs, name)
+            for _ in range(request.count):
+                session.run(programs, name, around)
+        finally:
+            gc.enable()
+        return Turned(wall_s=tuple(watch.seconds), page_faults=watch.page_faults)
+
+    def _label(self, request: Turn) -> str:
+        key = (request.contender, request.pass_name)
+        if key not in self._keys:
+            self._keys.append(key)
+        return f"{self._keys.index(key)}:{request.round}"
+
+    def end(self, count: dict[str, dict[PassName, int]]) -> Ended:
+        """Close the profiler; ``count`` says how many iterations each contender's turns had."""
+        self._stack.close()
+        seen: dict[tuple[int, int], list[Iteration]] = defaultdict(list)
+        for one in timeline.iterations(self._found[0]):
+            index, _, round_number = one.label.partition(":")
+            seen[int(index), int(round_number)].append(one)
+        return Ended(
+            seen=tuple(
+                self._seen(
+                    key, {at: found for (k, at), found in seen.items() if k == index}, count[key[0].name][key[1]]
+                )
+                for index, key in enumerate(self._keys)
+            )
+        )
+
+    def _seen(self, key: Key, rounds: dict[int, list[Iteration]], count: int) -> Seen:
+        """The rounds of one pass: those that can be true, and why the others cannot."""
+        usual = timeline.usual_kernels(each for found in rounds.values() for each in found)
+        changed = self._changed(key, usual)
+        good: dict[int, tuple[float, ...]] = {}
+        kernels: tuple[Kernel, ...] = ()
+        refused: dict[int, str] = {}
+        for at, found in rounds.items():
+            if reason := changed or _doubt(found, count, usual):
+                refused[at] = f"{key[1]}: {reason}"
+            else:
+                good[at] = tuple(each.device_s for each in found)
+                kernels = timeline.kernels(found[-1])
+        return Seen(contender=key[0], pass_name=key[1], device_s=good, kernels=kernels, refused=refused)
+
+    def _changed(self, key: Key, now: Counter[str]) -> str | None:
+        """Profilers lose events: two traces in a row must show the same kernels, and later ones these."""
+        before = self._kernels.get(key)
+        if now == before or not now:
+            self._confirmed |= {key} if now else set()
+            return None
+        if key not in self._confirmed and now:
+            self._kernels[key] = now
+        return timeline.difference("other kernels than before", before, now) if before is not None else None
+
+
+def _doubt(found: Sequence[Iteration], count: int, usual: Counter[str]) -> str | None:
+    if len(found) != count:
+        return f"expected {count} windows in the trace, got {len(found)}"
+    return next((reason for each in found if (reason := timeline.doubt(each, usual))), None)
