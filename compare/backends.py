@@ -85,6 +85,12 @@ class Programs(Protocol):
     def fused_attention(self, program: str) -> str | None:
         """The op of the optimised program that holds all of attention; None where there is none, or kernels tell."""
 
+    def contents(self, program: str) -> dict[str, tuple[str, ...]]:
+        """The operations inside each op of the optimised program, by its name; empty where the names themselves tell.
+
+        Matrix products stand as often as they occur, everything else once; a library's call by what it calls.
+        """
+
 
 class Adapter(Protocol):
     """One framework on one device, in this process."""

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return listing.show_plan(plan, console)
     create(plan.out)
     interrupted, run, rows = study.measure(plan, console)
-    study.publish(run, rows, plan.out, console)
+    study.publish(run, rows, plan.out, console, explain=options.explain)
     return INTERRUPTED if interrupted else exit_code(rows)
 
 

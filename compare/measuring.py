@@ -72,6 +72,7 @@ class Session:
             saved_bytes=weight.saved_bytes,
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
             warnings=tuple(warnings),
+            contents={name: programs.contents(name) for name in request.passes},
         )
 
     def programs_of(self, case: Case) -> Programs:

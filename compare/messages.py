@@ -110,6 +110,7 @@ class Prepared(Record, frozen=True, tag=True):
     saved_bytes: int | None
     fused: dict[PassName, str]
     warnings: tuple[Notice, ...]
+    contents: dict[PassName, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
 
 
 class Begun(Record, frozen=True, tag=True):

@@ -92,11 +92,12 @@ class Case(Record, frozen=True):
 
 
 class Kernel(Record, frozen=True):
-    """One kernel or op of a pass: how often it ran in one iteration, and for how long altogether."""
+    """One kernel or op of a pass: how often it ran in one iteration, its own time in all, the operations inside it."""
 
     name: str
     count: int
     device_s: float
+    contents: tuple[str, ...] = ()
 
 
 class PassResult(Record, frozen=True):

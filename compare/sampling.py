@@ -13,7 +13,7 @@ from math import ceil
 from time import perf_counter
 from typing import Literal, TypeVar
 
-from compare import conditions, disturbances, naivety, prediction, summary
+from compare import conditions, disturbances, kinds, naivety, prediction, summary
 from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
 from compare.messages import Begin, Begun, End, Ended, Failed, Prepared, Request, Residents, Turn, Turned, Unsupported
@@ -194,7 +194,9 @@ class Sampling:
             per_round=self._counts[contender][name],
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
             peak_source="resident growth of a fresh process" if larger else memory.source,
-            kernels=self._samples.kernels[contender][name],
+            kernels=kinds.with_contents(
+                self._samples.kernels[contender][name], self._ready[contender].contents.get(name)
+            ),
             resident_bytes=grown,
             buffer_bytes=memory.buffer_bytes,
         )

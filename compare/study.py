@@ -20,7 +20,7 @@ from compare.__version__ import VERSION
 from compare.cases import Plan
 from compare.progress import Display
 from compare.records import SCHEMA_VERSION, DeviceReport, Failure, Problem, Row, Run
-from compare.report import markdown, terminal
+from compare.report import markdown, terminal, terminal_reasons
 from compare.runner import Runner
 
 
@@ -112,9 +112,11 @@ def terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def publish(run: Run, rows: Sequence[Row], out: Path, console: Console) -> None:
-    """The tables on the terminal and report.md beside the results."""
+def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain: bool = False) -> None:
+    """The tables on the terminal, with ``explain`` also why times differ, and report.md beside the results."""
     (out / results.REPORT).write_text(markdown.render(run, rows), encoding="utf-8")
     terminal.render(run, rows, console)
+    if explain:
+        terminal_reasons.render(run, rows, console)
     paths = f"\n{out / results.RESULTS}\n{out / results.REPORT}"
     console.print(paths, highlight=False, markup=False, soft_wrap=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import NamedTuple
 
 from compare.records import Kernel
@@ -124,11 +126,31 @@ def difference(what: str, expected: Counter[str], found: Counter[str]) -> str:
     return f"{what}: missing {missing or 'none'}, extra {extra or 'none'}"
 
 
+def self_ns(work: Sequence[Span]) -> list[int]:
+    """The time of each span alone, in the order given: an instant belongs to the latest-started span that covers it.
+
+    Of spans that start together the shortest is the innermost.  The sum is the length of the union.
+    """
+    alone = [0] * len(work)
+    moments = sorted({moment for span in work for moment in (span.start_ns, span.end_ns)})
+    waiting = sorted(range(len(work)), key=lambda at: work[at].start_ns, reverse=True)
+    running: list[tuple[int, int, int]] = []
+    for moment, following in pairwise(moments):
+        while waiting and work[waiting[-1]].start_ns <= moment:
+            at = waiting.pop()
+            heappush(running, (-work[at].start_ns, work[at].end_ns, at))
+        while running and running[0][1] <= moment:
+            heappop(running)
+        if running:
+            alone[running[0][2]] += following - moment
+    return alone
+
+
 def kernels(one: Iteration) -> tuple[Kernel, ...]:
-    """What ran in an iteration, longest first.  Nested ops each show their whole time: the list may add up to more."""
+    """What ran in an iteration, longest first, each by the time that is its own: the list adds up to device time."""
     total: Counter[str] = Counter()
-    for span in one.work:
-        total[span.name] += span.end_ns - span.start_ns
+    for span, alone in zip(one.work, self_ns(one.work), strict=True):
+        total[span.name] += alone
     return tuple(Kernel(name=name, count=one.kernels[name], device_s=ns / 1e9) for name, ns in total.most_common())
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from compare.backends import CompileTimes, Counters, DeviceFacts
 from compare.records import Device, Dtype, Precision
+from jax_attn import hlo
 
 PRECISION = {"ieee": "highest", "tf32": "tensorfloat32", "default": None}
 TRACE_EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
@@ -100,6 +101,11 @@ class Programs:
             if products > 1 and exponential and not computation.startswith("ENTRY"):
                 return computation.split(" ")[0]
         return None
+
+    def contents(self, program: str) -> dict[str, tuple[str, ...]]:
+        """The HLO operations inside each op of the optimised program: XLA's names tell little of them."""
+        executable = self._executables.get(program)
+        return {} if executable is None else hlo.contents(executable.hlo_modules()[0].to_string())
 
 
 class Adapter:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from compare.analysis import measurements
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.records import MIN_ROUNDS, DeviceReport, Failure, Measurement, Row, Run, Skip
+from compare.reasons import LEAST_SHARE, Line
+from compare.records import MIN_ROUNDS, Device, DeviceReport, Failure, Measurement, Row, Run, Skip
 from compare.report import format as fmt
 from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 from compare.verdicts import VERDICTS, Compared, counts
@@ -168,3 +169,22 @@ def unmeasured_line(line: Unmeasured) -> str:
     """Why a contender has no numbers, and for which problems."""
     where = "; ".join(problem.label for problem in line.problems)
     return fmt.one_line(f"{line.contender.name} {line.outcome}: {line.reason} [{where}]")
+
+
+def unit(device: Device) -> str:
+    """What runs on the device: kernels on a GPU, ops on a CPU."""
+    return "kernel" if device == "gpu" else "op"
+
+
+def kernels_note() -> str:
+    """What the list of kernels is."""
+    return (
+        "What ran in one profiled iteration, by each one's own time; shares of the iteration are applied to the median "
+        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out."
+    )
+
+
+def kernel_words(line: Line) -> str:
+    """How often a kernel ran, its ms and share, and what it is besides the kind that it is listed under."""
+    besides = f" (also {', '.join(line.kinds[1:])})" if len(line.kinds) > 1 else ""
+    return f"x{line.count} {fmt.ms(line.device_s)} ms {line.share:.0%}{besides}"

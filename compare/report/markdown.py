@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compare.records import Row, Run
 from compare.report import markdown_memory as memory
+from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
 from compare.verdicts import compared
@@ -17,6 +18,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         sections.heading(run, rows),
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings.same_within),
+        reasons.why(run, rows),
         tables.seed_tables(rows),
         memory.analysis(rows),
         sections.performance(rows),

@@ -61,6 +61,10 @@ class Programs:
         """None: the names of the kernels tell."""
         return None
 
+    def contents(self, program: str) -> dict[str, tuple[str, ...]]:
+        """Empty: the names of the kernels tell."""
+        return {}
+
 
 class Adapter:
     """NumPy on its one device."""
