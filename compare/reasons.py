@@ -18,7 +18,7 @@ from compare.records import Measurement, PassName, PassResult, Row
 from compare.report import format as fmt
 from compare.summary import device_time
 from compare.verdicts import Compared, compared
-from compare.words import counted, enumerated, listed, names_of
+from compare.words import counted, enumerated, listed, names_of, opening
 
 LEAST_SHARE = 0.005  # of a pass: what takes less is left out of a table,
 NOTICEABLE = 0.02  # and is not counted in a sentence if it takes less than this
@@ -146,7 +146,7 @@ def sentence(each: Compared, row: Measurement, reference: Measurement, unit: str
         parts(name, result) for name, result in zip(names_of(row.contender, reference.contender), results, strict=True)
     )
     extra_s = ours.total_s - theirs.total_s
-    head = f"{ours.name[:1].upper()}{ours.name[1:]} takes {fmt.times(each.ratio.median)} the time of {theirs.name}"
+    head = f"{opening(ours.name)} takes {fmt.times(each.ratio.median)} the time of {theirs.name}"
     if not all(result.kernels for result in results):
         return f"{head}; what ran was not recorded."
     for one, result in zip((ours, theirs), results, strict=True):

@@ -39,6 +39,11 @@ def name_of(contender: Contender) -> str:
     return MODES.get(contender.mode, f"{contender.mode} ") + FRAMEWORKS.get(contender.backend, contender.backend)
 
 
+def opening(name: str) -> str:
+    """The name as it begins a sentence; one of the command line stays as it is typed."""
+    return name if ":" in name else name[:1].upper() + name[1:]
+
+
 def enumerated(kinds: Sequence[Kind]) -> str:
     """The first kinds of a list in words: ``softmax, mask and copies``."""
     words = [KINDS[kind] for kind in kinds[:MOST_KINDS]] or ["everything but the matrix products"]

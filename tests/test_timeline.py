@@ -17,6 +17,7 @@ from compare.timeline import (
     iterations,
     kernels,
     peak_and_rest,
+    self_ns,
     union_ns,
 )
 
@@ -112,6 +113,43 @@ def test_kernels_add_up_by_name_longest_first() -> None:
         Kernel(name="softmax", count=1, device_s=3e-8),
         Kernel(name="copy", count=1, device_s=1e-9),
     )
+
+
+def test_nested_ops_each_show_the_time_that_is_their_own() -> None:
+    work = (Span("aten::matmul", 0, 50), Span("aten::view", 2, 4), Span("aten::bmm", 10, 40), Span("aten::add", 60, 70))
+    assert {each.name: each.device_s for each in kernels(Iteration("forward", 6e-8, 1e-7, work))} == {
+        "aten::bmm": 3e-8,
+        "aten::matmul": 18e-9,
+        "aten::add": 1e-8,
+        "aten::view": 2e-9,
+    }
+
+
+def test_of_ops_side_by_side_the_later_one_has_the_moment_and_of_those_that_start_together_the_shorter() -> None:
+    assert self_ns([Span("pool", 0, 10), Span("other thread", 6, 15)]) == [6, 9]
+    assert self_ns([Span("whole", 0, 10), Span("inner", 0, 4), Span("inner", 0, 4), Span("empty", 3, 3)]) == [
+        6,
+        4,
+        0,
+        0,
+    ]
+
+
+@PROPERTY
+@given(intervals)
+def test_every_covered_moment_belongs_to_the_latest_started(spans: list[tuple[int, int]]) -> None:
+    owners = [
+        max((at for at, (start, end) in enumerate(spans) if start <= moment < end), key=lambda at: key(spans[at], at))
+        for moment in range(100)
+        if any(start <= moment < end for start, end in spans)
+    ]
+    alone = self_ns([Span("", *span) for span in spans])
+    assert alone == [owners.count(at) for at in range(len(spans))]
+    assert sum(alone) == union_ns(spans)
+
+
+def key(span: tuple[int, int], at: int) -> tuple[int, int, int]:
+    return span[0], -span[1], -at
 
 
 def memory(*changes: tuple[int, int], label: str = "save") -> tuple[int, int]:

@@ -19,6 +19,12 @@ WORKERS = "FAKE_WORKERS"  # names a folder in which each worker leaves a file wi
 SLOW_START = "FAKE_SLOW_START"  # seconds that opening the device takes
 TOTAL_BYTES = 16 * 10**9
 
+PARTS = {"forward": ("forward",), "backward": ("backward",), "step": ("forward", "backward")}
+CONTENTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "forward": {"scores": ("dot",), "output": ("dot",)},
+    "backward": {"probability gradients": ("dot", "multiply", "reduce", "negate"), "input gradients": ("dot", "dot")},
+}
+
 Inputs = tuple[Array, Array, Array, Array]
 
 
@@ -62,8 +68,8 @@ class Programs:
         return None
 
     def contents(self, program: str) -> dict[str, tuple[str, ...]]:
-        """Empty: the names of the kernels tell."""
-        return {}
+        """What the planned kernels compute, where their names do not tell; a compiler's program would be read here."""
+        return {name: inside for part in PARTS[program] for name, inside in CONTENTS[part].items()}
 
 
 class Adapter:

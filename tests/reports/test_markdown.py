@@ -54,6 +54,7 @@ def test_sections_are_in_order() -> None:
     assert titles == [
         "Side by side",
         "Verdicts",
+        "Why",
         "Detailed results",
         "Memory analysis",
         "Performance summary",
