@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from compare.analysis import measurements
+from compare.circumstances import DeviceReport, Run
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.records import MIN_ROUNDS, DeviceReport, Failure, Measurement, Row, Run, Skip
+from compare.records import MIN_ROUNDS, Failure, Measurement, Row, Skip
 from compare.report import format as fmt
 from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 from compare.verdicts import VERDICTS, Compared, counts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.records import Row, Run
+from compare.circumstances import Run
+from compare.records import Row
 from compare.report import markdown_memory as memory
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables

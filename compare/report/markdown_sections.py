@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from compare import gather
 from compare.analysis import Spread, by_problem, measurements, passes_of, spreads
-from compare.records import Measurement, PassName, Row, Run
+from compare.circumstances import Run
+from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import bullets, code, escape, section, table

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from compare import gather
 from compare.analysis import by_problem
+from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
-from compare.records import Measurement, PassName, Row, Run, Settings
+from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.summary import device_time, ratio, wall_time
