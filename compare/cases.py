@@ -111,7 +111,7 @@ def all_contenders(names: tuple[str, ...], variant_names: tuple[str, ...], modes
     """Every variant and mode of the named backends; ``modes`` narrows those of a backend that has a choice."""
     found = []
     for name in names:
-        chosen = [mode for mode in backend(name).default_modes if mode in modes] or list(backend(name).default_modes)
+        chosen = [mode for mode in backend(name).modes if mode in modes] or list(backend(name).default_modes)
         for variant in variant_names:
             if variant in variants(name):
                 found += [Contender(backend=name, variant=variant, mode=mode) for mode in chosen]

@@ -70,15 +70,15 @@ class Session:
             costs[name], result = self.first_call(programs, name)
             self._write(result, name, Path(request.folder), "first")
             del result
-        weight = weighing.weigh(self, programs, request.passes, case.problem)
-        self.turns.expect(case.contender, weight.kernels)
-        warnings = list(weight.notices)
+        warnings = []
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
             costs[name] = _with_warmup(costs[name], watch)
             self._seconds[case.contender][name] = min(watch.seconds)
             if not steady:
                 warnings.append(_unsteady(name, watch))
+        weight = weighing.weigh(self, programs, request.passes, case.problem)
+        self.turns.expect(case.contender, weight.kernels)
         gc.collect()
         gc.freeze()  # what the frameworks and the compiler left behind is never walked again, least of all in a turn
         return Prepared(
@@ -87,7 +87,7 @@ class Session:
             memory=weight.peaks,
             saved_bytes=weight.saved_bytes,
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
-            warnings=tuple(warnings),
+            warnings=(*weight.notices, *warnings),
         )
 
     def programs_of(self, case: Case) -> Programs:

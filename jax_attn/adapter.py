@@ -112,7 +112,7 @@ class Adapter:
         self._device = jax.devices(device)[0]
         jax.config.update("jax_default_device", self._device)  # type: ignore[no-untyped-call]
         self._seconds = {"trace": 0.0, "compile": 0.0}
-        self._least_kept_s: float = jax.config.read(KEPT_FROM)  # type: ignore[no-untyped-call]
+        self._least_kept_s: float = getattr(jax.config, KEPT_FROM)
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         self.block(jnp.zeros(1) + 1)
 

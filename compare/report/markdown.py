@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compare.circumstances import Run
 from compare.records import Row
+from compare.report import markdown_costs as costs
 from compare.report import markdown_memory as memory
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
@@ -25,7 +26,9 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         sections.agreement(rows),
         sections.timed(rows, run.settings.same_within),
         sections.wall(rows),
-        sections.costs(rows),
+        costs.costs(rows),
+        costs.ladder(rows, run.backends),
+        costs.launching(rows),
         sections.warnings(rows),
         sections.unmeasured(rows),
     ]
