@@ -13,7 +13,16 @@ from compare.backends import BACKENDS
 from compare.contract import MASKS, parse_mask
 from compare.records import DTYPES, PASSES, PRECISIONS
 
-MOST = {"batch-size": 2**20, "seq-len": 2**24, "d-model": 2**20, "heads": 2**12, "threads": 2**12, "samples": 10**6}
+MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
+MOST = {
+    "batch-size": 2**20,
+    "seq-len": 2**24,
+    "d-model": 2**20,
+    "heads": 2**12,
+    "threads": 2**12,
+    "samples": 10**6,
+    "processes": 100,
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,7 +94,7 @@ def build_parser() -> Parser:
     who = parser.add_argument_group("contenders")
     who.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")
     who.add_argument("--variant", nargs="+", metavar="NAME", help="how it is computed (default: naive)")
-    who.add_argument("--mode", nargs="+", choices=("eager", "compile"), help="PyTorch's modes (default: both)")
+    who.add_argument("--mode", nargs="+", choices=MODES, help="PyTorch's modes (default: eager compile)")
     who.add_argument(
         "--contender",
         action="append",
@@ -142,6 +151,19 @@ def build_parser() -> Parser:
         default="backend",
         help="a process for each framework, or for each contender (default: backend)",
     )
+    how.add_argument(
+        "--processes",
+        type=whole("processes", MOST["processes"]),
+        metavar="P",
+        help="repeat everything in so many fresh processes (default: 1, on a GPU 2)",
+    )
+    how.add_argument(
+        "--cache",
+        choices=("warm", "cold"),
+        default="warm",
+        help="cold: evict the device's last-level cache before each sample (default: warm)",
+    )
+    how.add_argument("--dispatch", action="store_true", help="time streams of calls too, beside single ones")
     how.add_argument(
         "--same-within",
         type=PERCENT,

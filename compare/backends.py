@@ -32,7 +32,9 @@ class Backend(NamedTuple):
 
 BACKENDS: dict[str, Backend] = {
     "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
-    "torch": Backend("torch_attn", ("torch",), ("eager", "compile"), ("eager", "compile"), "pip install torch"),
+    "torch": Backend(
+        "torch_attn", ("torch",), ("eager", "compile", "graph"), ("eager", "compile"), "pip install torch"
+    ),
 }
 
 
@@ -61,6 +63,13 @@ class Counters(NamedTuple):
     held_bytes: int
 
 
+class Assigned(NamedTuple):
+    """Peak in bytes of a program whose memory is planned ahead, and who says so."""
+
+    peak_bytes: int
+    source: str
+
+
 class Programs(Protocol):
     """The passes of one case on device arrays, as the framework runs them in one mode; results are not awaited."""
 
@@ -76,8 +85,8 @@ class Programs(Protocol):
     def step(self) -> Any:
         """(out, dQ, dK, dV) as one program."""
 
-    def buffer_bytes(self, program: str) -> int | None:
-        """Peak by the compiler's own buffer assignment; None where the profiler sees allocations instead."""
+    def assigned(self, program: str) -> Assigned | None:
+        """Memory that is planned and not allocated as it runs; None where the profiler sees allocations instead."""
 
     def saved_bytes(self, saved: Any) -> int | None:
         """Distinct buffers in ``saved`` that alias neither inputs nor output; None where allocation events tell."""
@@ -135,6 +144,9 @@ class Adapter(Protocol):
 
     def refused_bytes(self, error: BaseException) -> int | None:
         """Bytes that an out-of-memory error refused (0 if it does not say); None if it is no such error."""
+
+    def keep_programs(self, keep: bool) -> None:
+        """Have the compile cache keep whole programs, or, as it is at first, no more than tuning choices."""
 
     def release(self) -> None:
         """Forget compiled programs and give back what memory can be given back."""

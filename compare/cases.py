@@ -10,19 +10,10 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from compare.backends import BACKENDS, UnknownName, backend, variants
+from compare.circumstances import Settings
 from compare.contract import check_visible, parse_mask
 from compare.prediction import needed_bytes
-from compare.records import (
-    MIN_ROUNDS,
-    Contender,
-    Device,
-    Dtype,
-    PassName,
-    Precision,
-    Problem,
-    Record,
-    Settings,
-)
+from compare.records import MIN_ROUNDS, Contender, Device, Dtype, PassName, Precision, Problem, Record
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
@@ -120,7 +111,7 @@ def all_contenders(names: tuple[str, ...], variant_names: tuple[str, ...], modes
     """Every variant and mode of the named backends; ``modes`` narrows those of a backend that has a choice."""
     found = []
     for name in names:
-        chosen = [mode for mode in backend(name).default_modes if mode in modes] or list(backend(name).default_modes)
+        chosen = [mode for mode in backend(name).modes if mode in modes] or list(backend(name).default_modes)
         for variant in variant_names:
             if variant in variants(name):
                 found += [Contender(backend=name, variant=variant, mode=mode) for mode in chosen]
@@ -164,10 +155,10 @@ def iteration_s(problem: Problem, settings: Settings) -> float:
 
 
 def case_s(problem: Problem, settings: Settings) -> float:
-    """About how long a case may take: setting up, and its budget or the fewest rounds, whichever is longer."""
+    """About how long a case may take in one process: setting up, then its budget or the fewest rounds, if longer."""
     rounds = settings.samples or MIN_ROUNDS
     least = 2 * rounds * iteration_s(problem, settings)  # a wall sample and a profiled one
-    sampling = least if settings.samples else max(settings.budget_s, least)
+    sampling = least if settings.samples else max(settings.budget_s / settings.processes, least)
     return SETUP_S[settings.device] + 3 * iteration_s(problem, settings) + sampling
 
 

@@ -12,9 +12,10 @@ from rich.text import Text
 
 from compare import devices
 from compare.backends import BACKENDS, backend, missing_modules
+from compare.circumstances import DeviceReport, Settings
 from compare.fleet import Fleet
 from compare.messages import Failed, Finding, Probe, Probed
-from compare.records import PASSES, Contender, Device, DeviceReport, Settings
+from compare.records import PASSES, Contender, Device
 
 TIMEOUT_S = 300.0
 STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}

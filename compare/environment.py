@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from compare.records import Malloc, Settings
+from compare.circumstances import Malloc, Settings
 
 # glibc gives large blocks back to the kernel at once, so that a benchmark on a CPU times page faults; with these it
 # keeps them.  docs/method.md has the measured difference.

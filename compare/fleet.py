@@ -11,8 +11,9 @@ from pathlib import Path
 
 from compare import environment
 from compare.backends import backend
+from compare.circumstances import DeviceReport, Settings
 from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started
-from compare.records import Contender, DeviceReport, Settings
+from compare.records import Contender
 from compare.resident import available_bytes, of_process
 from compare.workers import WorkerProcess
 
@@ -61,6 +62,7 @@ class Fleet:
             package=backend(name).package,
             device=self._settings.device,
             threads=self._settings.threads,
+            cache=self._settings.cache,
         )
 
     def ask(self, contender: Contender, request: Request) -> Reply:

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from compare.agreement import Judge, Judged
-from compare.records import Agreement, Contender, Problem, Settings
+from compare.circumstances import Settings
+from compare.records import Agreement, Contender, Problem
 from compare.workers import WorkerProcess
 
 

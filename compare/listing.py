@@ -42,7 +42,10 @@ def show_plan(plan: Plan, console: Console) -> int:
     free = available_bytes() if device == "cpu" else None
     total_s, skipped = 0.0, 0
     for number, problem in enumerate(plan.problems, 1):
-        needed, seconds = cases.case_bytes(problem, passes), cases.case_s(problem, plan.settings)
+        needed, seconds = (
+            cases.case_bytes(problem, passes),
+            cases.case_s(problem, plan.settings) * plan.settings.processes,
+        )
         fits = free is None or needed * plan.worker_count <= free
         for at, contender in enumerate(plan.contenders):
             total_s, skipped = total_s + seconds * fits, skipped + (not fits)

@@ -15,13 +15,27 @@ from typing import Any
 
 import numpy as np
 
-from compare import inputs, weighing
+from compare import inputs, launching, weighing
 from compare.backends import Adapter, Programs
+from compare.circumstances import Cache
 from compare.clock import Stopwatch
-from compare.messages import Prepare, Prepared, Repeat, Repeated, Resident, Residents
+from compare.messages import (
+    Finish,
+    Finished,
+    Prepare,
+    Prepared,
+    Recompile,
+    Recompiled,
+    Repeat,
+    Repeated,
+    Resident,
+    Residents,
+    Stream,
+    Streamed,
+)
 from compare.records import Case, Contender, Cost, Device, Notice, PassName, Problem
 from compare.resident import ResidentGrowth
-from compare.turns import Turns
+from compare.turns import Turns, nothing
 
 TENSORS: dict[PassName, tuple[str, ...]] = {
     "forward": ("out",),
@@ -29,14 +43,15 @@ TENSORS: dict[PassName, tuple[str, ...]] = {
     "step": ("out", "dq", "dk", "dv"),
 }
 STEADY_GAIN = 0.05  # steady: the newest call is no more than this share faster than the fastest before it
+FLOOD_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**28}  # several times the last-level cache
 Around = Callable[[], AbstractContextManager[Any]]
 
 
 class Session:
     """One backend in this process: the problem at hand and its prepared contenders."""
 
-    def __init__(self, package: str, device: Device, threads: int) -> None:
-        self.package, self.device = package, device
+    def __init__(self, package: str, device: Device, threads: int, cache: Cache = "warm") -> None:
+        self.package, self.device, self.cache = package, device, cache
         self.adapter: Adapter = import_module(f"{package}.adapter").Adapter(device, threads)
         self.profiler: Any = import_module(f"{package}.profiler")
         self._problem: Problem | None = None
@@ -44,6 +59,7 @@ class Session:
         self._programs: dict[Contender, Programs] = {}
         self._seconds: dict[Contender, dict[PassName, float]] = {}
         self.turns = Turns(self)
+        self._flood: Any = None
 
     def prepare(self, request: Prepare) -> Prepared:
         """First calls with their costs, numbers for the agreement check, memory, warm-up."""
@@ -51,18 +67,18 @@ class Session:
         programs = self.programs_of(case)
         costs: dict[str, Cost] = {}
         for name in request.passes:
-            costs[name], result = self._first_call(programs, name)
+            costs[name], result = self.first_call(programs, name)
             self._write(result, name, Path(request.folder), "first")
             del result
-        weight = weighing.weigh(self, programs, request.passes, case.problem)
-        self.turns.expect(case.contender, weight.kernels)
-        warnings = list(weight.notices)
+        warnings = []
         for name in request.passes:
             watch, steady = self._warm_up(programs, name, request.warmup_budget_s / len(request.passes))
             costs[name] = _with_warmup(costs[name], watch)
             self._seconds[case.contender][name] = min(watch.seconds)
             if not steady:
                 warnings.append(_unsteady(name, watch))
+        weight = weighing.weigh(self, programs, request.passes, case.problem)
+        self.turns.expect(case.contender, weight.kernels)
         gc.collect()
         gc.freeze()  # what the frameworks and the compiler left behind is never walked again, least of all in a turn
         return Prepared(
@@ -71,7 +87,7 @@ class Session:
             memory=weight.peaks,
             saved_bytes=weight.saved_bytes,
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
-            warnings=tuple(warnings),
+            warnings=(*weight.notices, *warnings),
             contents={name: programs.contents(name) for name in request.passes},
         )
 
@@ -79,7 +95,7 @@ class Session:
         """The passes of a case on the problem's inputs, which all its contenders share."""
         problem = case.problem
         if problem != self._problem:
-            self.finish()
+            self.forget()
             self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in inputs.draw(problem))
             self._problem = problem
         attention = import_module(f"{self.package}.variants.{case.contender.variant}").attention
@@ -99,17 +115,27 @@ class Session:
         """The fastest warm call of each pass of a prepared contender."""
         return self._seconds[contender]
 
-    def run(self, programs: Programs, name: PassName, around: Around = nullcontext) -> Any:
-        """One iteration of a pass, synchronised; ``around`` holds the pass itself and nothing else."""
+    def run(
+        self, programs: Programs, name: PassName, around: Around = nullcontext, before: Callable[[], None] = nothing
+    ) -> Any:
+        """One iteration of a pass, synchronised; ``around`` holds the pass itself, ``before`` comes just before it."""
         block = self.adapter.block
-        if name == "backward":  # a compiled backward uses its residuals up, so the forward half runs anew, outside
-            saved = block(programs.save())
-            with around():
-                return block(programs.backward(saved))
+        # A compiled backward uses its residuals up, so the forward half runs anew, outside.
+        saved = block(programs.save()) if name == "backward" else None
+        before()
         with around():
+            if name == "backward":
+                return block(programs.backward(saved))
             return block(programs.forward() if name == "forward" else programs.step())
 
-    def _first_call(self, programs: Programs, name: PassName) -> tuple[Cost, Any]:
+    def evict(self) -> None:
+        """Have the device read and write far more than its last-level cache holds, and wait for it."""
+        if self._flood is None:
+            self._flood = self.adapter.put(np.ones(FLOOD_BYTES[self.device] // 4, np.float32), "float32")
+        self.adapter.block(self.adapter.doubled(self._flood))
+
+    def first_call(self, programs: Programs, name: PassName) -> tuple[Cost, Any]:
+        """Run a pass of new programs; returns what it cost beside its result."""
         before, start = self.adapter.compile_times(), perf_counter()
         result = self.run(programs, name)
         elapsed, after = perf_counter() - start, self.adapter.compile_times()
@@ -146,6 +172,14 @@ class Session:
                 break
         return watch, calm >= 1
 
+    def stream(self, request: Stream) -> Streamed:
+        """Streams of calls."""
+        return launching.stream(self, request)
+
+    def recompile(self, request: Recompile) -> Recompiled:
+        """Costs with warm compile caches."""
+        return launching.recompile(self, request)
+
     def resident(self, request: Resident) -> Residents:
         """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
         programs = self.programs_of(request.case)
@@ -159,14 +193,18 @@ class Session:
             del result
         return Residents(peak_bytes=growth)
 
-    def finish(self) -> int:
-        """Forget the problem at hand; returns the bytes that this process still holds of the device."""
+    def finish(self, _: Finish) -> Finished:
+        """Forget the problem at hand."""
+        self.forget()
+        counters = self.adapter.counters()
+        return Finished(held_bytes=counters.held_bytes if counters else 0)
+
+    def forget(self) -> None:
+        """Drop all that belongs to the problem at hand."""
         self._programs, self._seconds, self._problem, self._inputs = {}, {}, None, None
-        self.turns = Turns(self)
+        self.turns, self._flood = Turns(self), None
         gc.collect()
         self.adapter.release()
-        counters = self.adapter.counters()
-        return counters.held_bytes if counters else 0
 
 
 def _with_warmup(cost: Cost, watch: Stopwatch) -> Cost:

@@ -11,18 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from compare.records import (
-    Case,
-    Contender,
-    Cost,
-    Device,
-    DeviceReport,
-    FailureStatus,
-    Kernel,
-    Notice,
-    PassName,
-    Record,
-)
+from compare.circumstances import Cache, DeviceReport
+from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 
 Result = Literal["pass", "fail", "not applicable"]
 
@@ -34,6 +24,7 @@ class Start(Record, frozen=True, tag=True):
     package: str
     device: Device
     threads: int
+    cache: Cache = "warm"
 
 
 class Prepare(Record, frozen=True, tag=True):
@@ -70,6 +61,20 @@ class Repeat(Record, frozen=True, tag=True):
 
     contender: Contender
     folder: str
+
+
+class Stream(Record, frozen=True, tag=True):
+    """Time streams of calls of a prepared contender: many calls, and one wait at the end."""
+
+    contender: Contender
+    passes: tuple[PassName, ...]
+
+
+class Recompile(Record, frozen=True, tag=True):
+    """Forget all programs and compile a case again with warm compile caches; nothing stays prepared."""
+
+    case: Case
+    passes: tuple[PassName, ...]
 
 
 class Resident(Record, frozen=True, tag=True):
@@ -132,6 +137,7 @@ class Seen(Record, frozen=True):
     device_s: dict[int, tuple[float, ...]]
     kernels: tuple[Kernel, ...]
     refused: dict[int, str]
+    graph_launches: int = 0
 
 
 class Ended(Record, frozen=True, tag=True):
@@ -142,6 +148,18 @@ class Ended(Record, frozen=True, tag=True):
 
 class Repeated(Record, frozen=True, tag=True):
     """The numbers are written."""
+
+
+class Streamed(Record, frozen=True, tag=True):
+    """Wall seconds of one call in each stream, per pass."""
+
+    call_s: dict[PassName, tuple[float, ...]]
+
+
+class Recompiled(Record, frozen=True, tag=True):
+    """What each program cost with warm caches."""
+
+    costs: dict[str, Cost]
 
 
 class Residents(Record, frozen=True, tag=True):
@@ -185,8 +203,9 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Begin | Turn | End | Repeat | Resident | Probe | Finish
-Reply = Started | Prepared | Begun | Turned | Ended | Repeated | Residents | Probed | Finished | Unsupported | Failed
+Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Probe | Finish
+Answer = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Probed | Finished
+Reply = Started | Answer | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")
 

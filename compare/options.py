@@ -13,10 +13,12 @@ from typing import Any
 from compare import cases, devices
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
-from compare.records import PASSES, Contender, Device, PassName, Settings
+from compare.circumstances import Settings
+from compare.records import PASSES, Contender, Device, PassName
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
+PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, cases.Plan | None]:
@@ -139,4 +141,7 @@ def settings(options: argparse.Namespace, device: Device) -> Settings:
         seed=options.seed,
         workers=options.workers,
         same_within=options.same_within / 100,
+        processes=options.processes or PROCESSES[device],
+        cache=options.cache,
+        dispatch=options.dispatch,
     )

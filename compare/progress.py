@@ -13,7 +13,8 @@ from rich.text import Text
 
 from compare import cases
 from compare.cases import Plan
-from compare.records import DeviceReport, Problem, Row
+from compare.circumstances import DeviceReport
+from compare.records import Problem, Row
 from compare.report.terminal import problem_table
 
 
@@ -22,8 +23,9 @@ class Display:
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan, self._console = plan, console
-        self._left_s = {each: cases.case_s(each, plan.settings) * len(plan.contenders) for each in plan.problems}
-        self._planned_s = sum(self._left_s.values())
+        count, times = len(plan.contenders), plan.settings.processes
+        self._left_s = [cases.case_s(each, plan.settings) * count for each in plan.problems] * times
+        self._planned_s = sum(self._left_s)
         self._begin = self._problem_began = perf_counter()
         self._last = ""
         self._text = "starting"
@@ -35,7 +37,7 @@ class Display:
             TextColumn("{task.fields[left]}"),
             expand=True,
         )
-        self._task = self._progress.add_task("", total=len(plan.problems), left="")
+        self._task = self._progress.add_task("", total=len(self._left_s), left="")
         # Twice a second: a faster display would take a share of the CPU that is being measured.
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -65,7 +67,7 @@ class Display:
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
         self._text = f"{problem.label}: {text}"
-        quiet = text.startswith("round") and self._last.startswith("round")
+        quiet = "rounds " in text and "rounds " in self._last
         if not self._console.is_terminal and not quiet:
             self._console.print(
                 f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}",
@@ -78,15 +80,16 @@ class Display:
         return self._plan.problems.index(problem) + 1
 
     def finished(self, rows: Sequence[Row]) -> None:
-        """A problem is done: its rows, and a better guess of the time that is left."""
-        self._left_s.pop(rows[0].problem, None)
+        """A problem is done in one process, in all where there are rows: a better guess of the time that is left."""
+        self._left_s.pop(0)
         self._problem_began = perf_counter()
-        self._console.print(problem_table(rows, self._console.width, self._plan.settings))
+        if rows:
+            self._console.print(problem_table(rows, self._console.width, self._plan.settings))
         self._progress.update(self._task, advance=1)
 
     def remaining(self) -> str:
         """The planned time of what is left, by the pace of what is done, less what the problem at hand has had."""
-        left_s = sum(self._left_s.values())
+        left_s = sum(self._left_s)
         done_s = self._planned_s - left_s
         pace = (self._problem_began - self._begin) / done_s if done_s else 1.0
         left_s = max(0.0, left_s * pace - (perf_counter() - self._problem_began))

@@ -10,15 +10,12 @@ from typing import Literal
 
 import msgspec
 
-SCHEMA_VERSION = 1
 MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Precision = Literal["ieee", "tf32", "default"]
 PassName = Literal["forward", "backward", "step"]
 Device = Literal["cpu", "gpu"]
-Malloc = Literal["recycle", "system"]
-Workers = Literal["backend", "contender"]
 FailureStatus = Literal["OOM", "CRASH", "TIMEOUT", "ERROR"]
 
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
@@ -101,7 +98,11 @@ class Kernel(Record, frozen=True):
 
 
 class PassResult(Record, frozen=True):
-    """The samples of one pass.  Sample i belongs to round ``i // per_round``; a round is one turn of the contender."""
+    """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
+
+    ``graph_launches`` counts the CUDA graphs launched in one iteration.  ``repeats`` holds the same pass in further
+    processes, by their number; it stands in no file, where each process has its own row.
+    """
 
     device_s: tuple[float, ...]
     wall_s: tuple[float, ...]
@@ -111,6 +112,8 @@ class PassResult(Record, frozen=True):
     kernels: tuple[Kernel, ...] = ()
     resident_bytes: int | None = None
     buffer_bytes: int | None = None
+    graph_launches: int = 0
+    repeats: dict[int, PassResult] = msgspec.field(default_factory=dict)
 
 
 class TensorError(Record, frozen=True):
@@ -164,7 +167,11 @@ class Conditions(Record, frozen=True):
 
 
 class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
-    """One measured case."""
+    """One measured case in one process.
+
+    ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
+    ``warm_costs``: ``costs`` once more with every compile cache warm.
+    """
 
     problem: Problem
     contender: Contender
@@ -178,6 +185,9 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     alone: bool = False
     warnings: tuple[Notice, ...] = ()
     conditions: Conditions | None = None
+    process: int = 1
+    streams: dict[PassName, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    warm_costs: dict[str, Cost] = msgspec.field(default_factory=dict)
 
 
 class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
@@ -188,6 +198,7 @@ class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
     reason: str
     predicted_bytes: int | None = None
     available_bytes: int | None = None
+    process: int = 1
 
 
 class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
@@ -201,50 +212,7 @@ class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
     predicted_bytes: int | None = None
     refused_bytes: int | None = None
     device_bytes: int | None = None
-
-
-class DeviceReport(Record, frozen=True):
-    """What one backend says of itself and its device."""
-
-    backend: str
-    device: Device
-    device_name: str
-    total_bytes: int
-    versions: dict[str, str]
-    flags: dict[str, str]
-    import_s: float
-    start_s: float
-    missing_modes: dict[str, str] = {}
-
-
-class Settings(Record, frozen=True):
-    """All that the command line decides besides the cases themselves."""
-
-    device: Device
-    passes: tuple[PassName, ...]
-    threads: int
-    malloc: Malloc
-    budget_s: float
-    samples: int | None
-    timeout_s: float
-    seed: int
-    workers: Workers = "backend"
-    same_within: float = 0.01
-
-
-class Run(Record, frozen=True, tag_field="kind", tag="run"):
-    """The circumstances of a run; the first line of ``results.jsonl``, written again when a backend has started."""
-
-    schema_version: int
-    program_version: str
-    date: str
-    command: str
-    settings: Settings
-    host: dict[str, str]
-    environment: dict[str, dict[str, str]]
-    backends: tuple[DeviceReport, ...] = ()
-    planned_cases: int | None = None
+    process: int = 1
 
 
 Row = Measurement | Skip | Failure
-Line = Run | Measurement | Skip | Failure

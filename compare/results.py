@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from compare.records import Line, Row, Run
+from compare import processes
+from compare.circumstances import Line, Run
+from compare.records import Row
 
 RESULTS = "results.jsonl"
 REPORT = "report.md"
@@ -26,7 +28,7 @@ class Log:
 
 
 def read(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a results file and all its rows.  Raises ValueError with the number of a bad line."""
+    """The last run record of a file and a row for each case.  Raises ValueError with the number of a bad line."""
     decoder = msgspec.json.Decoder(Line)
     run: Run | None = None
     rows: list[Row] = []
@@ -41,4 +43,4 @@ def read(path: Path) -> tuple[Run, list[Row]]:
             rows.append(record)
     if run is None:
         raise ValueError(f"{path}: expected a line of kind 'run', got none")
-    return run, rows
+    return run, processes.joined(rows)

@@ -1,40 +1,25 @@
-"""Drives the workers through the problems and writes every result as it comes.
+"""Drives the workers through the problems and writes every result as it comes, in as many fresh processes as asked for.
 
-For each problem: prepare its contenders one after the other, have their numbers judged, then sample them in turns, in
-an order drawn anew each round.  A failure ends its worker and nothing else.
+A failure ends its worker and nothing else.  What ran out of memory beside others is tried again alone.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare import environment, judging, prediction
+from compare import prediction
 from compare.cases import Plan
-from compare.fleet import Fleet, unexpected
-from compare.messages import Failed, Prepare, Prepared, Repeat, Repeated, Resident, Residents, Unsupported
-from compare.records import (
-    Agreement,
-    Case,
-    Contender,
-    DeviceReport,
-    Failure,
-    Measurement,
-    Notice,
-    Problem,
-    Row,
-    Skip,
-)
-from compare.resident import PROBE_FROM_BYTES, available_bytes, can_measure
-from compare.sampling import Again, Fail, Sampling
+from compare.circumstances import DeviceReport
+from compare.fleet import Fleet
+from compare.messages import Failed
+from compare.race import Race
+from compare.records import Contender, Failure, Measurement, Problem, Row, Skip
+from compare.resident import available_bytes
 from compare.workers import undisturbed
-
-JUDGE_SHARE = 0.5  # of the sampling budget: the oracle may take this long before it checks drawn slices only
-WARMUP_SHARE = 0.25
 
 
 class Listener(Protocol):
@@ -47,10 +32,10 @@ class Listener(Protocol):
         """What is being done now."""
 
     def recorded(self, row: Row) -> None:
-        """A case is done, whatever becomes of the others."""
+        """A case is done in one process, whatever becomes of the others."""
 
-    def finished(self, rows: Sequence[Row]) -> None:
-        """A problem is done; these are its rows, all recorded before."""
+    def finished(self, problem: Problem, process: int) -> None:
+        """A problem is done in one process; all its rows there are recorded."""
 
 
 class Runner:
@@ -59,14 +44,45 @@ class Runner:
     def __init__(self, plan: Plan, folder: Path, listener: Listener) -> None:
         self.plan, self.settings = plan, plan.settings
         self._folder, self._listener = folder, listener
-        self._fleet = Fleet(plan.settings, folder, listener.started)
+        self._worth: dict[Problem, list[Contender]] = {}  # contenders that the first process could measure
+
+    def run(self) -> None:
+        """All problems in one process of each worker after the other."""
+        for process in range(1, self.settings.processes + 1):
+            folder = self._folder / f"process-{process}"  # with compile caches of its own
+            folder.mkdir()
+            OneProcess(self, folder, process).run()
+
+    def contenders(self, problem: Problem) -> Sequence[Contender]:
+        """Who is worth measuring: in the first process all, later those that it could measure side by side."""
+        return self._worth.get(problem, self.plan.contenders)
+
+    def done(self, problem: Problem, rows: dict[Contender, Row], process: int) -> None:
+        """A problem is done in one process."""
+        self._worth.setdefault(
+            problem, [each for each, row in rows.items() if isinstance(row, Measurement) and not row.alone]
+        )
+        self._listener.finished(problem, process)
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told."""
+        return self._listener
+
+
+class OneProcess:
+    """All problems with one set of worker processes, which end however this ends."""
+
+    def __init__(self, runner: Runner, folder: Path, process: int) -> None:
+        self._runner, self._folder, self._process = runner, folder, process
+        self.plan, self.settings, self._listener = runner.plan, runner.settings, runner.listener
+        self._fleet = Fleet(runner.settings, folder, runner.listener.started)
 
     def run(self) -> None:
         """All problems; the workers end however this ends."""
         try:
             for at, problem in enumerate(self.plan.problems):
-                rows = self._problem(problem)
-                self._listener.finished([rows[c] for c in self.plan.contenders])
+                self._runner.done(problem, self._problem(problem), self._process)
                 following = self.plan.problems[at + 1 : at + 2]
                 self._fleet.finish(max((self._needed(each) for each in following), default=0))
         finally:
@@ -78,29 +94,53 @@ class Runner:
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
         rows: dict[Contender, Row] = {}
-        for skip in self._skipped(problem):
+        contenders = self._runner.contenders(problem)
+        for skip in self._skipped(problem, contenders):
             self._record(rows, skip)
-        together = [contender for contender in self.plan.contenders if contender not in rows]
+        together = [contender for contender in contenders if contender not in rows]
         again = self._measure(problem, together, rows, alone=False)
         for contender in again:
-            self._listener.stage(problem, f"{contender.name}: out of memory, again with the device to itself")
+            self._say(problem, f"{contender.name}: out of memory, again with the device to itself")
             self._fleet.stop()
             self._measure(problem, [contender], rows, alone=True)
             self._fleet.stop()
         return rows
 
+    def _say(self, problem: Problem, text: str) -> None:
+        several = self.settings.processes > 1
+        self._listener.stage(problem, f"process {self._process}: {text}" if several else text)
+
+    def _measure(
+        self, problem: Problem, contenders: Sequence[Contender], rows: dict[Contender, Row], alone: bool
+    ) -> list[Contender]:
+        """Measure contenders side by side and record their rows; returns those to be tried again alone."""
+        again: list[Contender] = []
+
+        def fail(contender: Contender, failed: Failed) -> None:
+            row = self._failure(problem, contender, failed)
+            if self._worth_alone(row, len(contenders)):
+                again.append(contender)
+            else:
+                self._record(rows, row)
+
+        race = Race(self._fleet, self.settings, problem, self._folder, lambda text: self._say(problem, text))
+        race.laddered = problem == self.plan.problems[0] and self._process == 1
+        for row in race.run(contenders, fail):
+            self._record(rows, replace(row, alone=alone) if isinstance(row, Measurement) else row)
+        return again
+
     def _record(self, rows: dict[Contender, Row], row: Row) -> None:
-        rows[row.contender] = row
-        self._listener.recorded(row)
+        rows[row.contender] = replace(row, process=self._process)
+        self._listener.recorded(rows[row.contender])
 
     def _worth_alone(self, row: Failure, contenders: int) -> bool:
         """An out-of-memory beside others is tried again, unless what was refused exceeds the whole device."""
         fits = not row.refused_bytes or not row.device_bytes or row.refused_bytes < row.device_bytes
         return row.status == "OOM" and self.settings.device == "gpu" and contenders > 1 and fits
 
-    def _skipped(self, problem: Problem) -> Iterator[Skip]:
+    def _skipped(self, problem: Problem, contenders: Sequence[Contender]) -> Iterator[Skip]:
         needed, available = self._needed(problem), self._available()
-        for contender in self.plan.contenders:
+        for contender in contenders:
             if available is not None and needed > available:  # two live workers hold their heaps at once
                 yield Skip(
                     problem=problem,
@@ -126,108 +166,6 @@ class Runner:
         report = self._fleet.reports.get(contender.backend)
         return report.missing_modes.get(contender.mode) if report else None
 
-    def _measure(
-        self, problem: Problem, contenders: Sequence[Contender], rows: dict[Contender, Row], alone: bool
-    ) -> list[Contender]:
-        """Measure contenders side by side and record their rows; returns those to be tried again alone."""
-        again: list[Contender] = []
-
-        def fail(contender: Contender, failed: Failed) -> None:
-            row = self._failure(problem, contender, failed)
-            if self._worth_alone(row, len(contenders)):
-                again.append(contender)
-            else:
-                self._record(rows, row)
-
-        folders = {contender: self._numbers_folder(at) for at, contender in enumerate(contenders)}
-        ready = self._prepare(problem, folders, rows, fail)
-        residents = {each: self._resident(problem, each, ready[each]) for each in ready}
-        sampling = Sampling(
-            self._fleet, self.settings, problem, ready, lambda text: self._listener.stage(problem, text)
-        )
-        failed = sampling.run(self._prepare_again(problem, folders), fail)
-        measured = [each for each in ready if each not in failed]
-        measured = [each for each in measured if self._repeat(each, folders[each], fail)]
-        verdicts, warning = self._judge(problem, {each: folders[each] for each in measured})
-        for contender in measured:
-            row = sampling.measurement(contender, residents[contender], alone)
-            self._record(rows, _judged(row, verdicts.get(contender), warning))
-        for folder in folders.values():
-            shutil.rmtree(folder)
-        return again
-
-    def _numbers_folder(self, at: int) -> Path:
-        folder = self._folder / f"numbers-{at}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        return folder
-
-    def _prepare(
-        self, problem: Problem, folders: dict[Contender, Path], rows: dict[Contender, Row], fail: Fail
-    ) -> dict[Contender, Prepared]:
-        """Prepare all; when one takes its worker down, those that shared the worker are prepared anew."""
-        ready: dict[Contender, Prepared] = {}
-        waiting = list(folders)
-        while waiting:
-            contender = waiting.pop(0)
-            reply = self._ask_prepare(problem, contender, folders[contender])
-            if isinstance(reply, Prepared):
-                ready[contender] = reply
-            elif isinstance(reply, Unsupported):
-                self._record(rows, Skip(problem=problem, contender=contender, reason=reply.reason))
-            else:
-                fail(contender, reply)
-                seat = self._fleet.seat(contender)
-                lost = [each for each in ready if self._fleet.seat(each) == seat]
-                for each in lost:
-                    del ready[each]
-                waiting = lost + waiting
-        return {contender: ready[contender] for contender in folders if contender in ready}
-
-    def _ask_prepare(self, problem: Problem, contender: Contender, folder: Path) -> Prepared | Unsupported | Failed:
-        self._listener.stage(problem, f"{contender.name}: compile, check, warm up")
-        request = Prepare(
-            case=Case(problem=problem, contender=contender),
-            passes=self.settings.passes,
-            folder=str(folder),
-            warmup_budget_s=self.settings.budget_s * WARMUP_SHARE,
-        )
-        reply = self._fleet.ask(contender, request)
-        return reply if isinstance(reply, Prepared | Unsupported | Failed) else unexpected(reply)
-
-    def _prepare_again(self, problem: Problem, folders: dict[Contender, Path]) -> Again:
-        return lambda contender: self._ask_prepare(problem, contender, folders[contender])
-
-    def _repeat(self, contender: Contender, folder: Path, fail: Fail) -> bool:
-        """Have the numbers written once more after the last sample: what was timed must be what is judged."""
-        reply = self._fleet.ask(contender, Repeat(contender=contender, folder=str(folder)))
-        if not isinstance(reply, Repeated):
-            fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
-        return isinstance(reply, Repeated)
-
-    def _judge(
-        self, problem: Problem, folders: dict[Contender, Path]
-    ) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
-        if not folders:
-            return {}, ()
-        self._listener.stage(problem, "numbers against the float64 oracle")
-        budget_s = self.settings.budget_s * len(folders) * JUDGE_SHARE
-        try:
-            log = self._folder / "judge.log"
-            return judging.agreements(problem, self.settings, folders, log, budget_s), ()
-        except judging.JudgeFailed as error:
-            return {}, (Notice(code="not-judged", text=f"the agreement check failed: {error}"),)
-
-    def _resident(self, problem: Problem, contender: Contender, ready: Prepared) -> Residents | None:
-        """Where a compiler's buffer assignment stands in for allocation events, what a fresh process really grew by."""
-        assigned = [memory.buffer_bytes for memory in ready.memory.values() if memory.buffer_bytes is not None]
-        if not assigned or max(assigned) < PROBE_FROM_BYTES or not can_measure():
-            return None
-        self._listener.stage(problem, f"{contender.name}: resident memory of a fresh process")
-        request = Resident(case=Case(problem=problem, contender=contender), passes=self.settings.passes)
-        reply = self._fleet.ask_fresh(contender, request, environment.GIVE_BACK)
-        return reply if isinstance(reply, Residents) else None
-
     def _failure(self, problem: Problem, contender: Contender, failed: Failed) -> Failure:
         return Failure(
             problem=problem,
@@ -239,7 +177,3 @@ class Runner:
             refused_bytes=failed.refused_bytes,
             device_bytes=max((each.total_bytes for each in self._fleet.reports.values()), default=0) or None,
         )
-
-
-def _judged(row: Measurement, agreement: Agreement | None, warnings: tuple[Notice, ...]) -> Measurement:
-    return replace(row, agreement=agreement, warnings=row.warnings + warnings)

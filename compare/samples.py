@@ -19,6 +19,7 @@ class Samples:
         self.device_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.wall_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.kernels: dict[Contender, dict[PassName, tuple[Kernel, ...]]] = defaultdict(dict)
+        self.graph_launches: dict[Contender, dict[PassName, int]] = defaultdict(lambda: defaultdict(int))
         self.refused: dict[Contender, list[str]] = defaultdict(list)
         self._page_faults: dict[Contender, int] = defaultdict(int)
         self._in_vain: dict[Contender, int] = defaultdict(int)
@@ -43,9 +44,9 @@ class Samples:
         for each in seen:
             for at in sorted(whole):
                 self.device_s[each.contender][each.pass_name] += each.device_s[at]
-            self.kernels[each.contender][each.pass_name] = each.kernels or self.kernels[each.contender].get(
-                each.pass_name, ()
-            )
+            if each.device_s:
+                self.kernels[each.contender][each.pass_name] = each.kernels
+                self.graph_launches[each.contender][each.pass_name] = each.graph_launches
         for contender in refused:
             reasons = {at: why for each in seen if each.contender == contender for at, why in each.refused.items()}
             self.refused[contender] += [reasons[at] for at in sorted(reasons)]

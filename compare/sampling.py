@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Literal, TypeVar
 
 from compare import conditions, disturbances, kinds, naivety, prediction, summary
+from compare.circumstances import Settings
 from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
 from compare.messages import Begin, Begun, End, Ended, Failed, Prepared, Request, Residents, Turn, Turned, Unsupported
@@ -27,7 +28,6 @@ from compare.records import (
     PassName,
     PassResult,
     Problem,
-    Settings,
 )
 from compare.samples import Samples
 
@@ -177,7 +177,7 @@ class Sampling:
         if summary.steady({each: self._results(each) for each in active}):
             self.stopped = "steady"
             return True
-        return elapsed_s >= self._settings.budget_s * len(active)
+        return elapsed_s >= self._settings.budget_s / self._settings.processes * len(active)
 
     # ------------------------------------------------------------------------------------------------ the rows
 
@@ -195,13 +195,14 @@ class Sampling:
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
             peak_source="resident growth of a fresh process" if larger else memory.source,
             kernels=kinds.with_contents(
-                self._samples.kernels[contender][name], self._ready[contender].contents.get(name)
+                self._samples.kernels[contender].get(name, ()), self._ready[contender].contents.get(name)
             ),
+            graph_launches=self._samples.graph_launches[contender][name],
             resident_bytes=grown,
             buffer_bytes=memory.buffer_bytes,
         )
 
-    def measurement(self, contender: Contender, residents: Residents | None, alone: bool) -> Measurement:
+    def measurement(self, contender: Contender, residents: Residents | None) -> Measurement:
         """The row of a contender that was sampled to the end."""
         ready, passes = self._ready[contender], self._results(contender, residents)
         naive = naivety.check(contender.variant, self._problem, passes, ready.fused)
@@ -214,7 +215,6 @@ class Sampling:
             output_bytes=prediction.output_bytes(self._problem),
             costs=ready.costs,
             stopped=self.stopped,
-            alone=alone,
             warnings=ready.warnings + naive + self._notes(contender) + disturbances.notices(passes),
             conditions=self._conditions,
         )

@@ -15,11 +15,12 @@ from types import FrameType
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare import environment, results
+from compare import environment, processes, results
 from compare.__version__ import VERSION
 from compare.cases import Plan
+from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run
 from compare.progress import Display
-from compare.records import SCHEMA_VERSION, DeviceReport, Failure, Problem, Row, Run
+from compare.records import Failure, Problem, Row
 from compare.report import markdown, terminal, terminal_reasons
 from compare.runner import Runner
 
@@ -36,6 +37,8 @@ class Study:
 
     def started(self, report: DeviceReport) -> None:
         """A backend is up: what it says of itself belongs to the run record."""
+        if report.backend in [known.backend for known in self.run.backends]:  # in another process
+            return
         self.run = replace(self.run, backends=(*self.run.backends, report))
         self._log.append(self.run)
         self._display.started(report)
@@ -49,14 +52,16 @@ class Study:
         self._log.append(row)
         self.rows.append(row)
 
-    def finished(self, rows: Sequence[Row]) -> None:
-        """A finished problem is shown."""
-        self._display.finished(rows)
+    def finished(self, problem: Problem, process: int) -> None:
+        """A problem is finished in one process; shown once it is so in all."""
+        rows = processes.joined(row for row in self.rows if row.problem == problem)
+        self._display.finished(rows if process == self.run.settings.processes else ())
 
     def ordered(self, plan: Plan) -> list[Row]:
-        """All rows in the order of the plan."""
+        """A row for each case in the order of the plan."""
         problems, contenders = list(plan.problems), list(plan.contenders)
-        return sorted(self.rows, key=lambda row: (problems.index(row.problem), contenders.index(row.contender)))
+        rows = processes.joined(self.rows)
+        return sorted(rows, key=lambda row: (problems.index(row.problem), contenders.index(row.contender)))
 
 
 def run_record(plan: Plan, cache: Path) -> Run:
@@ -94,8 +99,8 @@ def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
 def keep_logs(folder: Path, out: Path, rows: Sequence[Row]) -> None:
     """Where a case failed, what its worker and the libraries in it said is kept beside the results."""
     if any(isinstance(row, Failure) for row in rows):
-        for log in folder.glob("*.log"):
-            shutil.copy(log, out)
+        for log in folder.glob("*/*.log"):
+            shutil.copy(log, out / f"{log.parent.name}-{log.name}")
 
 
 @contextmanager

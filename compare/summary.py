@@ -9,23 +9,26 @@ interval [X_k, X_{n+1-k}] covers the median with probability 1 - 2 P(Bin(n, 1/2)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from math import exp, hypot, inf, isfinite, log, sqrt
+from statistics import fmean, median, stdev
 
 import msgspec
 
 from compare.records import Contender, Measurement, PassName, PassResult
 
 CONFIDENCE = 0.95
+WIDENED_FROM = 5  # processes: fewer say too little of how processes differ
 TARGET_HALF_WIDTH = 0.005  # so narrow that an interval about 1 lies within the +-1% of SAME
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A median with its 95% interval over ``rounds`` rounds."""
+    """A median with its 95% interval over ``rounds`` rounds; ``by_process`` has each one's where there are several."""
 
     median: float
     low: float
     high: float
     rounds: int
+    by_process: tuple[float, ...] = ()
 
     @property
     def half_width(self) -> float:
@@ -48,6 +51,36 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(median(ordered), low, high, len(ordered))
 
 
+def joined(parts: Sequence[Estimate]) -> Estimate:
+    """Estimates of several processes as one: the mean of their logarithms, its interval from theirs.
+
+    Independent errors add in squares, so the interval holds for the processes that ran.  From WIDENED_FROM on it is at
+    least Student's interval over the processes' own medians, which asks what another process would have shown; fewer
+    cannot tell (Kalibera and Jones 2013, doi:10.1145/2491894.2464160, on repetition at the level that varies).  A mean,
+    for a median of five would need the range of all five and still not reach 95%.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    medians, count = [part.median for part in parts], len(parts)
+    if not all(isfinite(part.high) and part.low > 0 for part in parts):
+        return Estimate(exp(fmean(map(log, medians))), 0.0, inf, sum(part.rounds for part in parts), tuple(medians))
+    middle = fmean(map(log, medians))
+    down = hypot(*(log(part.median / part.low) for part in parts)) / count
+    up = hypot(*(log(part.high / part.median) for part in parts)) / count
+    if count >= WIDENED_FROM:
+        between = _student(count) * stdev(map(log, medians)) / sqrt(count)
+        down, up = max(down, between), max(up, between)
+    return Estimate(
+        exp(middle), exp(middle - down), exp(middle + up), sum(part.rounds for part in parts), tuple(medians)
+    )
+
+
+def _student(count: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+
+
 def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
     """One value per round: the median of the iterations in it."""
     return [median(samples[i : i + per_round]) for i in range(0, len(samples), per_round)]
@@ -55,16 +88,26 @@ def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
-    return estimate(round_medians(result.device_s, result.per_round))
+    return joined([estimate(round_medians(each.device_s, each.per_round)) for each in processes_of(result).values()])
 
 
 def wall_time(result: PassResult) -> Estimate:
     """Un-profiled wall time of one iteration of a pass, in seconds."""
-    return estimate(round_medians(result.wall_s, result.per_round))
+    return joined([estimate(round_medians(each.wall_s, each.per_round)) for each in processes_of(result).values()])
+
+
+def processes_of(result: PassResult) -> dict[int, PassResult]:
+    """The pass in each process, the first one's as number 1."""
+    return {1: result} | result.repeats
 
 
 def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
+    ours, others = processes_of(result), processes_of(reference)
+    return joined([_ratio_in_process(ours[at], others[at]) for at in ours if at in others])
+
+
+def _ratio_in_process(result: PassResult, reference: PassResult) -> Estimate:
     pairs = zip(
         round_medians(result.device_s, result.per_round),
         round_medians(reference.device_s, reference.per_round),

@@ -38,6 +38,7 @@ class Trace(NamedTuple):
     windows: list[Span]
     work: list[Span]
     allocations: list[Allocation]
+    graph_launches: Sequence[int] = ()  # when the host launched a CUDA graph
 
 
 class Iteration(NamedTuple):
@@ -47,6 +48,7 @@ class Iteration(NamedTuple):
     device_s: float
     window_s: float
     work: tuple[Span, ...]
+    graph_launches: int = 0
 
     @property
     def kernels(self) -> Counter[str]:
@@ -85,6 +87,7 @@ def iterations(trace: Trace) -> list[Iteration]:
             union_ns((span.start_ns, span.end_ns) for span in work) / 1e9,
             (window.end_ns - window.start_ns) / 1e9,
             tuple(work),
+            sum(window.start_ns <= time_ns <= window.end_ns for time_ns in trace.graph_launches),
         )
         for window, work in zip(windows, inside, strict=True)
     ]

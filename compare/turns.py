@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from compare import timeline
 from compare.clock import Stopwatch
-from compare.messages import Begun, Ended, Seen, Turn, Turned
+from compare.messages import Begin, Begun, End, Ended, Seen, Turn, Turned
 from compare.records import Contender, Kernel, PassName
 from compare.timeline import Iteration, Trace
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 # the first call of its turn is no sample.
 SHORT_PASS_S = 0.05
 Key = tuple[Contender, PassName]
+
+
+def nothing() -> None:
+    """What comes before an iteration unless the cache is to be cold."""
 
 
 class Turns:
@@ -43,7 +47,7 @@ class Turns:
         """What an earlier profile saw of a contender."""
         self._kernels |= {(contender, name): found for name, found in kernels.items()}
 
-    def begin(self) -> Begun:
+    def begin(self, _: Begin) -> Begun:
         """Open the profiler."""
         gc.collect()
         self._keys = []
@@ -58,10 +62,11 @@ class Turns:
         around = partial(session.profiler.window, self._label(request)) if request.profiled else watch
         gc.disable()
         try:
-            if session.seconds_of(request.contender)[name] < SHORT_PASS_S:
+            if session.cache == "warm" and session.seconds_of(request.contender)[name] < SHORT_PASS_S:
                 session.run(programs, name)
+            before = session.evict if session.cache == "cold" else nothing
             for _ in range(request.count):
-                session.run(programs, name, around)
+                session.run(programs, name, around, before)
         finally:
             gc.enable()
         return Turned(wall_s=tuple(watch.seconds), page_faults=watch.page_faults)
@@ -72,8 +77,8 @@ class Turns:
             self._keys.append(key)
         return f"{self._keys.index(key)}:{request.round}"
 
-    def end(self, count: dict[str, dict[PassName, int]]) -> Ended:
-        """Close the profiler; ``count`` says how many iterations each contender's turns had."""
+    def end(self, request: End) -> Ended:
+        """Close the profiler and sort what it saw into rounds."""
         self._stack.close()
         seen: dict[tuple[int, int], list[Iteration]] = defaultdict(list)
         for one in timeline.iterations(self._found[0]):
@@ -81,27 +86,34 @@ class Turns:
             seen[int(index), int(round_number)].append(one)
         return Ended(
             seen=tuple(
-                self._seen(
-                    key, {at: found for (k, at), found in seen.items() if k == index}, count[key[0].name][key[1]]
-                )
+                self._seen(key, {at: ones for (k, at), ones in seen.items() if k == index}, request)
                 for index, key in enumerate(self._keys)
             )
         )
 
-    def _seen(self, key: Key, rounds: dict[int, list[Iteration]], count: int) -> Seen:
+    def _seen(self, key: Key, rounds: dict[int, list[Iteration]], request: End) -> Seen:
         """The rounds of one pass: those that can be true, and why the others cannot."""
+        count = request.count[key[0].name][key[1]]
         usual = timeline.usual_kernels(each for found in rounds.values() for each in found)
         changed = self._changed(key, usual)
         good: dict[int, tuple[float, ...]] = {}
         kernels: tuple[Kernel, ...] = ()
         refused: dict[int, str] = {}
+        graphs = 0
         for at, found in rounds.items():
             if reason := changed or _doubt(found, count, usual):
                 refused[at] = f"{key[1]}: {reason}"
             else:
                 good[at] = tuple(each.device_s for each in found)
-                kernels = timeline.kernels(found[-1])
-        return Seen(contender=key[0], pass_name=key[1], device_s=good, kernels=kernels, refused=refused)
+                kernels, graphs = timeline.kernels(found[-1]), found[-1].graph_launches
+        return Seen(
+            contender=key[0],
+            pass_name=key[1],
+            device_s=good,
+            kernels=kernels,
+            refused=refused,
+            graph_launches=graphs,
+        )
 
     def _changed(self, key: Key, now: Counter[str]) -> str | None:
         """Profilers lose events: two traces in a row must show the same kernels, and later ones these."""

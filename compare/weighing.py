@@ -43,18 +43,20 @@ def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem
     peaks = {name: _peak(session, programs, trace, name) for name in passes}
     if passes == ("forward",):
         return Weight(peaks, None, kernels, ())
-    if not trace.allocations:
+    planned = any(memory.buffer_bytes is not None for memory in peaks.values())  # its events would tell of nothing
+    if planned or not trace.allocations:
         return Weight(peaks, by_buffers, kernels, ())
     saved = timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem)
     return Weight(peaks, saved, kernels, _doubts(saved, by_buffers))
 
 
 def _peak(session: Session, programs: Programs, trace: timeline.Trace, name: PassName) -> PassMemory:
-    assigned = programs.buffer_bytes(name)
+    assigned = programs.assigned(name)
     if assigned is None and not trace.allocations:
         raise RuntimeError(f"{name}: cannot be weighed, there are neither allocation events nor a buffer assignment")
-    peak = timeline.peak_and_rest(trace, name)[0] if assigned is None else assigned
-    return PassMemory(peak_bytes=peak, source=session.profiler.SOURCE[session.device], buffer_bytes=assigned)
+    if assigned:
+        return PassMemory(peak_bytes=assigned.peak_bytes, source=assigned.source, buffer_bytes=assigned.peak_bytes)
+    return PassMemory(peak_bytes=timeline.peak_and_rest(trace, name)[0], source=session.profiler.SOURCE)
 
 
 def _doubts(saved: int, by_buffers: int | None) -> tuple[Notice, ...]:

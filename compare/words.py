@@ -8,7 +8,7 @@ from compare.kinds import Kind
 from compare.records import Contender
 
 FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
-MODES = {"eager": "eager ", "compile": "compiled ", "jit": ""}
+MODES = {"eager": "eager ", "compile": "compiled ", "graph": "graph-launched ", "jit": ""}
 MOST_KINDS = 3
 KINDS: dict[Kind, str] = {
     "fused attention": "all of attention",

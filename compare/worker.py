@@ -7,30 +7,35 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
 from compare import environment
 from compare.backends import Adapter
+from compare.circumstances import DeviceReport
 from compare.messages import (
+    Answer,
     Begin,
     Channel,
     End,
     Failed,
     Finish,
-    Finished,
     Prepare,
     Probe,
     Probed,
+    Recompile,
     Repeat,
     Reply,
     Request,
     Resident,
     Start,
     Started,
+    Stream,
     Turn,
     Unsupported,
 )
-from compare.records import DeviceReport, FailureStatus
+from compare.records import FailureStatus
 from compare.resident import total_bytes
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -68,27 +73,27 @@ class Worker:
             return self._failed(stage, error)
 
     def _dispatch(self, request: Request) -> Reply:
-        match request:
-            case Start():
-                return self._start(request)
-            case Prepare():
-                return self.session.prepare(request)
-            case Begin():
-                return self.session.turns.begin()
-            case Turn():
-                return self.session.turns.take(request)
-            case End():
-                return self.session.turns.end(request.count)
-            case Repeat():
-                return self.session.repeat(request)
-            case Resident():
-                return self.session.resident(request)
-            case Probe():
-                from compare import probing
+        if isinstance(request, Start):
+            return self._start(request)
+        session = self.session
+        answers: dict[type[Request], Callable[[Any], Answer]] = {
+            Prepare: session.prepare,
+            Begin: session.turns.begin,
+            Turn: session.turns.take,
+            End: session.turns.end,
+            Repeat: session.repeat,
+            Stream: session.stream,
+            Recompile: session.recompile,
+            Resident: session.resident,
+            Probe: self._probe,
+            Finish: session.finish,
+        }
+        return answers[type(request)](request)
 
-                return Probed(findings=tuple(probing.findings(self.session)))
-            case Finish():
-                return Finished(held_bytes=self.session.finish())
+    def _probe(self, _: Probe) -> Probed:
+        from compare import probing
+
+        return Probed(findings=tuple(probing.findings(self.session)))
 
     def _start(self, request: Start) -> Started:
         pin(request.threads)
@@ -99,7 +104,7 @@ class Worker:
         imported = perf_counter()
         from compare.measuring import Session
 
-        self.session = Session(request.package, request.device, request.threads)
+        self.session = Session(request.package, request.device, request.threads, request.cache)
         started = perf_counter()
         facts = self.session.adapter.facts()
         report = DeviceReport(

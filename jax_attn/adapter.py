@@ -14,13 +14,14 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from compare.backends import CompileTimes, Counters, DeviceFacts
+from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
 from compare.records import Device, Dtype, Precision
 from jax_attn import hlo
 
 PRECISION = {"ieee": "highest", "tf32": "tensorfloat32", "default": None}
 TRACE_EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+KEPT_FROM = "jax_persistent_cache_min_compile_time_secs"
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 Inputs = tuple[Array, Array, Array, Array]
@@ -73,13 +74,14 @@ class Programs:
         """(out, dQ, dK, dV) as one program."""
         return self._run("step", *self._inputs)
 
-    def buffer_bytes(self, program: str) -> int | None:
+    def assigned(self, program: str) -> Assigned | None:
         """Output and scratch by XLA's buffer assignment; on a CPU only, elsewhere the trace has allocation events."""
         executable = self._executables.get(program)
         if executable is None or self._client.platform != "cpu":
             return None
         stats = executable.get_compiled_memory_stats()
-        return int(stats.output_size_in_bytes + stats.temp_size_in_bytes - stats.alias_size_in_bytes)
+        peak = stats.output_size_in_bytes + stats.temp_size_in_bytes - stats.alias_size_in_bytes
+        return Assigned(int(peak), "XLA buffer assignment")
 
     def saved_bytes(self, saved: Any) -> int | None:
         """Bytes of the distinct residual buffers, less those that are an input or the output."""
@@ -116,6 +118,7 @@ class Adapter:
         self._device = jax.devices(device)[0]
         jax.config.update("jax_default_device", self._device)  # type: ignore[no-untyped-call]
         self._seconds = {"trace": 0.0, "compile": 0.0}
+        self._least_kept_s: float = getattr(jax.config, KEPT_FROM)
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         self.block(jnp.zeros(1) + 1)
 
@@ -189,6 +192,11 @@ class Adapter:
             return None
         asked = re.search(r"allocat\w*(?: request)?(?: for)? ([\d.]+)\s*(B|KiB|MiB|GiB|TiB|bytes)?\b", text)
         return int(float(asked[1]) * UNITS.get(asked[2], 1)) if asked else 0
+
+    def keep_programs(self, keep: bool) -> None:
+        """Have the compile cache keep whole programs, or no more than tuning choices."""
+        least_s = 0.0 if keep else self._least_kept_s
+        jax.config.update(KEPT_FROM, least_s)  # type: ignore[no-untyped-call]
 
     def release(self) -> None:
         """Forget compiled programs; XLA's pool keeps the memory until the process ends."""

@@ -15,13 +15,14 @@ from jax.profiler import ProfileData, ProfileOptions
 from compare.timeline import Allocation, Span, Trace
 
 WINDOW = "compare:"
+GRAPH_LAUNCH = "cuGraphLaunch"  # what XLA calls a command buffer
 END = "end: "
 # XLA:CPU hands these to its thread pool and returns; the thread that does the last task runs what follows them as well
 # (even the begin of the next execution) and only then sets the mark of their end.
 ASYNCHRONOUS = ("dot", "convolution")
 FOLLOWED = "ThunkExecutor::Execute"
 DONE = (FOLLOWED, END, "ThreadpoolListener::")
-SOURCE = {"cpu": "XLA buffer assignment", "gpu": "XPlane allocation events"}
+SOURCE = "XPlane allocation events"
 
 
 def window(label: str) -> AbstractContextManager[Any]:
@@ -45,7 +46,7 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
 
 def _read(data: ProfileData) -> Trace:
     """Kernels are the events of the GPU planes; on a CPU, ops are the host events that name an HLO op."""
-    windows, work, allocations = [], [], []
+    windows, work, allocations, graphs = [], [], [], []
     products: list[tuple[Any, Any]] = []
     ends: dict[Any, int] = {}
     for plane in data.planes:
@@ -57,6 +58,8 @@ def _read(data: ProfileData) -> Trace:
                 work.append(_span(event, event.name))
             elif event.name.startswith(WINDOW):
                 windows.append(_span(event, event.name.removeprefix(WINDOW)))
+            elif event.name == GRAPH_LAUNCH:
+                graphs.append(int(event.start_ns))
             elif event.name in ("MemoryAllocation", "MemoryDeallocation"):
                 allocations.append(_allocation(event))
             elif on_host and _is_op(event):
@@ -64,7 +67,7 @@ def _read(data: ProfileData) -> Trace:
                     products.append((event, dict(event.stats).get("_p")))
                 else:
                     work.append(_span(event, event.name))
-    return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations)
+    return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations, graphs)
 
 
 def _ends(thread: Iterable[Any]) -> Iterator[tuple[Any, int]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from compare.backends import BACKENDS, Backend
+from compare.circumstances import Run
 from compare.cli import main
-from compare.records import Failure, Measurement, Row, Run
+from compare.records import Failure, Measurement, Row
 from compare.results import RESULTS, read
 from tests.fake_attn.adapter import WORKERS
 

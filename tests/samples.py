@@ -6,13 +6,12 @@ import random
 from typing import Any
 
 from compare import prediction
+from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run, Settings
 from compare.records import (
     PASSES,
-    SCHEMA_VERSION,
     Agreement,
     Contender,
     Cost,
-    DeviceReport,
     Failure,
     Kernel,
     Measurement,
@@ -21,8 +20,6 @@ from compare.records import (
     PassResult,
     Problem,
     Row,
-    Run,
-    Settings,
     Skip,
     TensorError,
 )

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from compare.agreement import NOT_FINITE
-from compare.records import Contender, Failure, Line, Measurement, Run, Skip
+from compare.circumstances import Line, Run
+from compare.records import Contender, Failure, Measurement, Skip
 from compare.results import RESULTS, Log, read
 from tests import samples
 

@@ -15,7 +15,7 @@ from torch._inductor import config as inductor
 
 from compare import naivety, reasons
 from compare.measuring import Session
-from compare.messages import Prepare, Turn
+from compare.messages import Begin, End, Prepare, Turn
 from compare.records import Case, Contender, Notice, PassName, PassResult, Problem
 from tests.samples import problem
 
@@ -42,10 +42,10 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dic
         case = Case(problem=WHERE, contender=PLAIN)
         ready = session.prepare(Prepare(case=case, passes=PASSES, folder=str(tmp_path), warmup_budget_s=1.0))
     found: dict[PassName, PassResult] = {}
-    session.turns.begin()
+    session.turns.begin(Begin())
     for name in PASSES:
         session.turns.take(Turn(contender=PLAIN, pass_name=name, count=2, round=0, profiled=True))
-    for seen in session.turns.end({PLAIN.name: dict.fromkeys(PASSES, 2)}).seen:
+    for seen in session.turns.end(End(count={PLAIN.name: dict.fromkeys(PASSES, 2)})).seen:
         assert not seen.refused
         found[seen.pass_name] = PassResult(
             device_s=seen.device_s[0],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch._dynamo.utils import compile_times as dynamo_compile_times
 
-from compare.backends import CompileTimes, Counters, DeviceFacts
+from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
 from compare.records import Device, Dtype, Precision
 
 PRECISION = {"ieee": "highest", "tf32": "high", "default": "highest"}
@@ -24,18 +24,23 @@ Inputs = tuple[Tensor, Tensor, Tensor, Tensor]
 class Programs:
     """The passes of one case.  Training runs on leaves that share the inputs' memory but ask for gradients."""
 
-    def __init__(self, attention: Callable[..., Tensor], inputs: Inputs) -> None:
-        self._attention, self._inputs = attention, inputs
+    def __init__(self, attention: Callable[..., Tensor], inputs: Inputs, graphs: bool = False) -> None:
+        self._attention, self._inputs, self._graphs = attention, inputs, graphs
         self._leaves = tuple(each.detach().requires_grad_() for each in inputs[:3])
 
     def forward(self) -> Any:
         """Inference: the output alone, nothing saved."""
         with torch.no_grad():
-            return self._attention(*self._inputs[:3])
+            return self._call(*self._inputs[:3])
 
     def save(self) -> Any:
         """The output, which carries the graph and all that it saved."""
-        return self._attention(*self._leaves)
+        return self._call(*self._leaves)
+
+    def _call(self, *arrays: Tensor) -> Tensor:
+        if self._graphs:  # what an earlier replay returned may be overwritten
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        return self._attention(*arrays)
 
     def backward(self, saved: Any) -> Any:
         """(dQ, dK, dV); the graph in ``saved`` is used up."""
@@ -46,9 +51,9 @@ class Programs:
         out = self.save()
         return out.detach(), *self.backward(out)
 
-    def buffer_bytes(self, program: str) -> int | None:
-        """None: Kineto's allocation events tell, on every device."""
-        return None
+    def assigned(self, program: str) -> Assigned | None:
+        """What CUDA graphs hold, for all passes together; elsewhere None: Kineto's allocation events tell."""
+        return Assigned(_graph_bytes(), "the CUDA graphs' pool, all passes together") if self._graphs else None
 
     def saved_bytes(self, saved: Any) -> int | None:
         """None: Kineto's allocation events tell, on every device."""
@@ -107,9 +112,12 @@ class Adapter:
         return result
 
     def programs(self, attention: Callable[..., Tensor], mode: str, inputs: Inputs, precision: Precision) -> Programs:
-        """The passes of a case; ``compile`` is torch.compile as it comes."""
+        """The passes of a case; ``compile`` is torch.compile as it comes, ``graph`` is that with CUDA graphs."""
         torch.set_float32_matmul_precision(PRECISION[precision])
-        return Programs(torch.compile(attention) if mode == "compile" else attention, inputs)
+        if mode == "eager":
+            return Programs(attention, inputs)
+        compiled = torch.compile(attention, mode="reduce-overhead" if mode == "graph" else None)
+        return Programs(compiled, inputs, graphs=mode == "graph")
 
     def doubled(self, array: Tensor) -> Tensor:
         """Twice the array, as a new one: known bytes are read and as many written."""
@@ -155,6 +163,9 @@ class Adapter:
         asked = re.search(r"allocate ([\d.]+) (bytes|KiB|MiB|GiB|TiB)", text)
         return int(float(asked[1]) * UNITS[asked[2]]) if asked else 0
 
+    def keep_programs(self, keep: bool) -> None:
+        """Nothing: Inductor's cache keeps whole programs from the start, in the folder of the run."""
+
     def release(self) -> None:
         """Forget compiled programs, so that the next shape is compiled alone, and give the cached memory back."""
         torch._dynamo.reset()
@@ -162,13 +173,21 @@ class Adapter:
             torch.cuda.empty_cache()
 
 
+def _graph_bytes() -> int:
+    """Memory of the pools that CUDA graphs allocate from, which is theirs as long as they live."""
+    segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+    return sum(each["total_size"] for each in segments if tuple(each["segment_pool_id"]) != (0, 0))
+
+
 def _missing_modes() -> dict[str, str]:
-    """On a CPU torch.compile writes C++ and needs a compiler for it."""
+    """On a CPU torch.compile writes C++ and needs a compiler for it, and there are no CUDA graphs."""
+    graph = {"graph": "CUDA graphs need a GPU"}
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
-        return {"compile": "torch.compile on a CPU needs a C++ compiler, and none was found (install g++ or set CXX)"}
-    return {}
+        missing = "torch.compile on a CPU needs a C++ compiler, and none was found (install g++ or set CXX)"
+        return graph | {"compile": missing}
+    return graph

@@ -13,7 +13,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from compare.timeline import Allocation, Span, Trace
 
 WINDOW = "compare:"
-SOURCE = {"cpu": "Kineto allocation events", "gpu": "Kineto allocation events"}
+GRAPH_LAUNCH = "cudaGraphLaunch"
+SOURCE = "Kineto allocation events"
 
 # On a CPU, work is an op of a library or a kernel that Inductor wrote; what wraps them (autograd nodes, the compiled
 # region, the bytecode around it) spans their gaps too and is not.
@@ -42,7 +43,7 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
 
 def _read(events: Any, gpu: bool) -> Trace:
     """Sort Kineto's events into windows, work and allocations of the device."""
-    windows, work, allocations = [], [], []
+    windows, work, allocations, graphs = [], [], [], []
     for event in events:
         name, on_gpu = event.name(), event.device_type().name == "CUDA"
         if name == "[memory]":
@@ -53,7 +54,9 @@ def _read(events: Any, gpu: bool) -> Trace:
                 windows.append(_span(event, name.removeprefix(WINDOW)))
         elif on_gpu == gpu and _is_work(event, name, gpu):
             work.append(_span(event, name))
-    return Trace(windows, work, allocations)
+        elif name == GRAPH_LAUNCH:
+            graphs.append(event.start_ns())
+    return Trace(windows, work, allocations, graphs)
 
 
 def _is_work(event: Any, name: str, gpu: bool) -> bool:

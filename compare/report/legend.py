@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
 from compare.analysis import measurements
+from compare.circumstances import DeviceReport, Run
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
 from compare.reasons import LEAST_SHARE, Line
-from compare.records import MIN_ROUNDS, Device, DeviceReport, Failure, Measurement, Row, Run, Skip
+from compare.records import MIN_ROUNDS, Device, Failure, Measurement, Row, Skip
 from compare.report import format as fmt
 from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 from compare.verdicts import VERDICTS, Compared, counts
 
 MOST_LABELS = 3
 STOPPED = {
-    "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.0%}",
+    "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.1%}",
     "budget": "budget: stopped when the time of its cases was spent",
     "samples": "samples: ran as many samples as were asked for",
 }
@@ -38,6 +40,8 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         "threads": str(settings.threads) if settings.device == "cpu" else "",
         "malloc": settings.malloc if settings.device == "cpu" else "",
         "budget": budget,
+        "processes": str(settings.processes) if settings.processes > 1 else "",
+        "cache": "cold: evicted before each sample" if settings.cache == "cold" else "",
         "seed": str(settings.seed),
     }
     return [(name, fmt.one_line(value)) for name, value in chosen.items() if value]
@@ -99,6 +103,17 @@ def verdict_lines(found: Sequence[Compared]) -> list[str]:
     return lines
 
 
+def process_note(found: Sequence[Compared]) -> str:
+    """How far the processes differ, in words."""
+    spreads = {each: max(each.ratio.by_process) / min(each.ratio.by_process) - 1 for each in found}
+    widest = max(found, key=lambda each: spreads[each])
+    count = max(len(each.ratio.by_process) for each in found)
+    return (
+        f"Over {count} processes the lowest and highest ratio differ by {median(spreads.values()):.1%} in the median, "
+        f"by {spreads[widest]:.1%} at most ({widest.contender.name}, {widest.pass_name}, {widest.problem.label})."
+    )
+
+
 def verdict_note(same_within: float) -> str:
     """What the four words mean."""
     within = f"±{same_within * 100:g}%"
@@ -124,7 +139,7 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "Every time is a median over rounds with its 95% distribution-free interval, written as the longer arm in "
         f"percent; ±? means fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
         "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size. "
-        "One process per framework and caches warm: another process may run other autotuned kernels.",
+        "Another process may run other autotuned kernels.",
         "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both "
         "at one go (one program in JAX).",
         "Peak: highest allocation during a pass above what was allocated before it; where there is one peak for all "

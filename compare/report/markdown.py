@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.records import Row, Run
+from compare.circumstances import Run
+from compare.records import Row
+from compare.report import markdown_costs as costs
 from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
@@ -26,7 +28,9 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         sections.agreement(rows),
         sections.timed(rows, run.settings.same_within),
         sections.wall(rows),
-        sections.costs(rows),
+        costs.costs(rows),
+        costs.ladder(rows, run.backends),
+        costs.launching(rows),
         sections.warnings(rows),
         sections.unmeasured(rows),
     ]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from compare import gather
 from compare.analysis import Spread, by_problem, measurements, passes_of, spreads
-from compare.records import Measurement, PassName, Row, Run
+from compare.circumstances import Run
+from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import bullets, code, escape, section, table
@@ -57,7 +58,25 @@ def verdicts(found: Sequence[Compared], same_within: float) -> str:
     open_ = [undecided_line(each, same_within) for each in found if each.verdict == "UNDECIDED"]
     what = ("Problem", "Contender", "Pass", ">Ratio", "What would decide it")
     undecided = ["Undecided:", table(what, open_)] if open_ else []
-    return section("Verdicts", escape(legend.verdict_note(same_within)), table(columns, tally), *undecided)
+    note = escape(legend.verdict_note(same_within))
+    return section("Verdicts", note, table(columns, tally), *undecided, *by_process(found))
+
+
+def by_process(found: Sequence[Compared]) -> list[str]:
+    """How far processes differ, and each comparison's lowest and highest one, folded away."""
+    several = [each for each in found if each.ratio.by_process]
+    if not several:
+        return []
+    columns = ("Problem", "Contender", "Pass", ">Ratio", ">Lowest process", ">Highest process")
+    lines = [process_line(each) for each in several]
+    return [escape(legend.process_note(several)), folded("Ratios by process", lines, columns)]
+
+
+def process_line(each: Compared) -> list[str]:
+    """One line of the table of ratios by process."""
+    where = (escape(each.problem.label), code(each.contender.name), each.pass_name)
+    ends = (min(each.ratio.by_process), max(each.ratio.by_process))
+    return [*where, fmt.ratio(each.ratio), *(f"{end:.3f}x" for end in ends)]
 
 
 def undecided_line(each: Compared, same_within: float) -> list[str]:
@@ -139,28 +158,6 @@ def wall_line(row: Measurement, passes: Sequence[PassName]) -> list[str]:
     found = [row.passes.get(name) for name in passes]
     times = [(fmt.time(device_time(r)), fmt.time(wall_time(r))) if r else (fmt.NONE, fmt.NONE) for r in found]
     return [code(row.contender.name), *(cell for pair in times for cell in pair)]
-
-
-def costs(rows: Sequence[Row]) -> str:
-    """What each program cost before it ran at speed."""
-    columns = ("Contender", "Program", ">Problems", ">Trace", ">Compile", ">First call", ">Warm-up")
-    lines = [cost_line(cost) for cost in gather.cost_medians(rows)]
-    return (
-        section(
-            "Costs before the first sample",
-            "Medians over problems; – where there was nothing left to do.",
-            table(columns, lines),
-        )
-        if lines
-        else ""
-    )
-
-
-def cost_line(cost: gather.CostMedians) -> list[str]:
-    """One line of the table of costs."""
-    seconds = (cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s)
-    times = [fmt.duration(each) if each else fmt.NONE for each in seconds]
-    return [code(cost.contender.name), escape(cost.program), str(cost.problems), *times]
 
 
 def warnings(rows: Sequence[Row]) -> str:

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from compare import gather
 from compare.analysis import by_problem
+from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
-from compare.records import Measurement, PassName, Row, Run, Settings
+from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.summary import device_time, ratio, wall_time
@@ -151,7 +152,10 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
     print_facts(run, rows, console)
     print_tables(rows, run.settings, console)
-    print_list("Verdicts", legend.verdict_lines(compared(rows, run.settings.same_within)), console)
+    found = compared(rows, run.settings.same_within)
+    print_list("Verdicts", legend.verdict_lines(found), console)
+    several = [each for each in found if each.ratio.by_process]
+    print_list("Processes", [legend.process_note(several)] if several else [], console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)
     print_list("Skipped and failed", [legend.unmeasured_line(line) for line in gather.unmeasured(rows)], console)

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.analysis import by_problem, measurements, passes_of
+from compare.circumstances import Run
 from compare.reasons import Line, Reason, reasons, side_by_side
-from compare.records import Measurement, PassName, Row, Run
+from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.terminal import print_list

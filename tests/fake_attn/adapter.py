@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.backends import CompileTimes, Counters, DeviceFacts
+from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
 from compare.records import Device, Dtype, Precision
 from tests.fake_attn.device import DEVICE, Array, Node, OutOfMemory
 
@@ -55,7 +55,7 @@ class Programs:
         node = self.save()
         return node.out, *self.backward(node)
 
-    def buffer_bytes(self, program: str) -> int | None:
+    def assigned(self, program: str) -> Assigned | None:
         """None: the fake's allocation events tell."""
         return None
 
@@ -133,6 +133,9 @@ class Adapter:
     def refused_bytes(self, error: BaseException) -> int | None:
         """Bytes that an out-of-memory error refused; None if it is no such error."""
         return error.refused_bytes if isinstance(error, OutOfMemory) else None
+
+    def keep_programs(self, keep: bool) -> None:
+        """Nothing is compiled."""
 
     def release(self) -> None:
         """Nothing is held."""

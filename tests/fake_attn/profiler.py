@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from compare.timeline import Trace
 from tests.fake_attn.device import DEVICE
 
-SOURCE = {"cpu": "the plan of the fake", "gpu": "the plan of the fake"}
+SOURCE = "the plan of the fake"
 
 
 @contextmanager

@@ -21,16 +21,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_a_timeout_ends_the_whole_process_group(out: Path, mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[int]] = []
-    failure = runner.Runner._failure
+    failure = runner.OneProcess._failure
 
-    def spy(self: runner.Runner, *arguments: object) -> object:
+    def spy(self: runner.OneProcess, *arguments: object) -> object:
         end = time.monotonic() + 1  # a killed process takes a moment to leave /proc
         while marked(mark) and time.monotonic() < end:
             time.sleep(0.01)
         seen.append(marked(mark))
         return failure(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(runner.Runner, "_failure", spy)
+    monkeypatch.setattr(runner.OneProcess, "_failure", spy)
     assert main([*arguments(out, "fake:hangs"), "--timeout", "2"]) == 3
     assert seen == [set()]  # the worker and its `sleep` are gone as soon as the failure is known
 

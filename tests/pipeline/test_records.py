@@ -39,7 +39,7 @@ def public(kind: type) -> set[str]:
 def test_the_fake_follows_the_protocol() -> None:
     assert public(backends.Programs) <= public(adapter.Programs)
     assert public(backends.Adapter) <= public(adapter.Adapter)
-    assert set(profiler.SOURCE) == {"cpu", "gpu"}
+    assert isinstance(profiler.SOURCE, str)
 
 
 def test_planned_times_memory_and_ratio_come_out(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_planned_times_memory_and_ratio_come_out(out: Path, capsys: pytest.Captu
         assert naive.passes[name].device_s == pytest.approx((TIMES_S[name],) * 6)
         assert slow.passes[name].device_s == pytest.approx((1.25 * TIMES_S[name],) * 6)
         assert naive.passes[name].peak_bytes == slow.passes[name].peak_bytes == PEAKS[name]
-        assert naive.passes[name].peak_source == profiler.SOURCE["cpu"]
+        assert naive.passes[name].peak_source == profiler.SOURCE
         assert min(naive.passes[name].wall_s) > 0
     assert naive.saved_bytes == slow.saved_bytes == MATRIX
     assert (naive.input_bytes, naive.output_bytes) == (3 * TENSOR, TENSOR)

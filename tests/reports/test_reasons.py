@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from compare import reasons, results
-from compare.records import Kernel, Measurement, PassResult, Row, Run
+from compare.circumstances import Run
+from compare.records import Kernel, Measurement, PassResult, Row
 from compare.report import terminal_reasons
 from tests import samples
 from tests.reports.rendered import page, part

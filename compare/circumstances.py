@@ -1,0 +1,64 @@
+"""What a run was told and where it ran: its settings, what each backend says, the first line of the results."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from compare.records import Device, PassName, Record, Row
+
+SCHEMA_VERSION = 1
+
+Malloc = Literal["recycle", "system"]
+Workers = Literal["backend", "contender"]
+Cache = Literal["warm", "cold"]
+
+
+class DeviceReport(Record, frozen=True):
+    """What one backend says of itself and its device."""
+
+    backend: str
+    device: Device
+    device_name: str
+    total_bytes: int
+    versions: dict[str, str]
+    flags: dict[str, str]
+    import_s: float
+    start_s: float
+    missing_modes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Settings(Record, frozen=True):
+    """All that the command line decides besides the cases themselves."""
+
+    device: Device
+    passes: tuple[PassName, ...]
+    threads: int
+    malloc: Malloc
+    budget_s: float
+    samples: int | None
+    timeout_s: float
+    seed: int
+    workers: Workers = "backend"
+    same_within: float = 0.01
+    processes: int = 1
+    cache: Cache = "warm"
+    dispatch: bool = False
+
+
+class Run(Record, frozen=True, tag_field="kind", tag="run"):
+    """The circumstances of a run; the first line of ``results.jsonl``, written again when a backend has started."""
+
+    schema_version: int
+    program_version: str
+    date: str
+    command: str
+    settings: Settings
+    host: dict[str, str]
+    environment: dict[str, dict[str, str]]
+    backends: tuple[DeviceReport, ...] = ()
+    planned_cases: int | None = None
+
+
+Line = Run | Row

@@ -1,0 +1,85 @@
+"""What a contender costs from nothing to steady state, and after how many calls compiling has paid for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from compare.analysis import by_problem, measurements
+from compare.circumstances import DeviceReport
+from compare.records import Contender, Cost, Measurement, PassName, Problem, Row
+from compare.summary import device_time, trusted, wall_time
+
+
+class Rungs(msgspec.Struct, frozen=True):
+    """The ladder of one pass, in seconds; ``dispatch_s`` is what a steady call takes beside the device's work.
+
+    ``pays_after`` calls the costs of the pass are made good against ``against``, which compiles nothing; None: never.
+    """
+
+    problem: Problem
+    contender: Contender
+    pass_name: PassName
+    import_s: float
+    start_s: float
+    cost: Cost
+    warm: Cost | None
+    dispatch_s: float
+    steady_s: float
+    against: Contender | None
+    pays_after: float | None
+
+
+def ladders(rows: Iterable[Row], backends: Sequence[DeviceReport]) -> list[Rungs]:
+    """The ladders of the problems whose costs were measured with warm caches too."""
+    reports = {report.backend: report for report in backends}
+    groups = [measurements(found) for _, found in by_problem(rows)]
+    return [
+        rungs(row, name, reports.get(row.contender.backend), uncompiled(group))
+        for group in groups
+        if any(row.warm_costs for row in group)
+        for row in group
+        for name in row.passes
+        if name in row.costs
+    ]
+
+
+def uncompiled(rows: Sequence[Measurement]) -> Measurement | None:
+    """The first row that compiles nothing and whose numbers agree."""
+    return next(
+        (row for row in rows if trusted(row) and not any(cost.trace_s + cost.compile_s for cost in row.costs.values())),
+        None,
+    )
+
+
+def rungs(row: Measurement, name: PassName, report: DeviceReport | None, eager: Measurement | None) -> Rungs:
+    """The ladder of one pass of one row."""
+    compiles = row.costs[name].compile_s > 0
+    rival = eager if compiles and eager is not None and name in eager.passes else None
+    wall_s, device_s = wall_time(row.passes[name]).median, device_time(row.passes[name]).median
+    return Rungs(
+        row.problem,
+        row.contender,
+        name,
+        report.import_s if report else 0.0,
+        report.start_s if report else 0.0,
+        row.costs[name],
+        row.warm_costs.get(name),
+        max(0.0, wall_s - device_s),
+        wall_s,
+        rival.contender if rival else None,
+        pays_after(row, rival, name) if rival else None,
+    )
+
+
+def pays_after(row: Measurement, rival: Measurement, name: PassName) -> float | None:
+    """Calls until the rival's slower calls have cost as much as compiling; None where they are not slower."""
+    gain_s = wall_time(rival.passes[name]).median - wall_time(row.passes[name]).median
+    extra_s = spent_s(row.costs[name]) - spent_s(rival.costs[name])
+    return max(0.0, extra_s / gain_s) if gain_s > 0 else None
+
+
+def spent_s(cost: Cost) -> float:
+    """All that came before the second call, in seconds."""
+    return cost.trace_s + cost.compile_s + cost.first_call_s

@@ -1,0 +1,50 @@
+"""Rows of several processes -> one row a case: the first process's, with what the others showed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from compare.gather import outcome_of
+from compare.records import Contender, Measurement, Notice, PassResult, Problem, Row
+
+
+def joined(rows: Iterable[Row]) -> list[Row]:
+    """One row for each problem and contender, in order of first appearance."""
+    cases: dict[tuple[Problem, Contender], list[Row]] = {}
+    for row in rows:
+        cases.setdefault((row.problem, row.contender), []).append(row)
+    return [_case(found) for found in cases.values()]
+
+
+def _case(rows: Sequence[Row]) -> Row:
+    first, *others = rows
+    if not others or not isinstance(first, Measurement):
+        return first
+    measured = [row for row in others if isinstance(row, Measurement)]
+    lost = [
+        Notice(code="process-lost", text=f"process {row.process}: {outcome_of(row)}: {row.reason}")
+        for row in others
+        if not isinstance(row, Measurement)
+    ]
+    known = {(notice.code, notice.text) for notice in first.warnings}
+    more = [each for row in measured for each in row.warnings if (each.code, each.text) not in known]
+    disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
+    return replace(
+        first,
+        passes={name: _pass([(row.process, row.passes[name]) for row in (first, *measured)]) for name in first.passes},
+        agreement=disagreeing[0] if disagreeing else first.agreement,
+        warnings=(*first.warnings, *dict.fromkeys(more), *lost),
+    )
+
+
+def _pass(found: Sequence[tuple[int, PassResult]]) -> PassResult:
+    """The first process's samples with the others' beside them; of the peaks the highest."""
+    highest = max((each for _, each in found), key=lambda each: each.peak_bytes)
+    return replace(
+        found[0][1],
+        repeats=dict(found[1:]),
+        peak_bytes=highest.peak_bytes,
+        peak_source=highest.peak_source,
+    )

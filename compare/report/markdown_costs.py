@@ -1,0 +1,99 @@
+"""The Markdown sections on what a call costs beside the device's work, before the first sample and in each call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compare import gather
+from compare.analysis import measurements
+from compare.circumstances import DeviceReport
+from compare.ladder import Rungs, ladders
+from compare.records import Measurement, Row
+from compare.report import format as fmt
+from compare.report.markdown_text import code, escape, section, table
+from compare.summary import device_time, estimate, wall_time
+
+
+def costs(rows: Sequence[Row]) -> str:
+    """What each program cost before it ran at speed."""
+    columns = ("Contender", "Program", ">Problems", ">Trace", ">Compile", ">First call", ">Warm-up")
+    lines = [cost_line(cost) for cost in gather.cost_medians(rows)]
+    note = "Medians over problems; – where there was nothing left to do."
+    return section("Costs before the first sample", note, table(columns, lines)) if lines else ""
+
+
+def cost_line(cost: gather.CostMedians) -> list[str]:
+    """One line of the table of costs."""
+    seconds = (cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s)
+    return [code(cost.contender.name), escape(cost.program), str(cost.problems), *map(spent, seconds)]
+
+
+def ladder(rows: Sequence[Row], backends: Sequence[DeviceReport]) -> str:
+    """From importing the framework to a steady call, rung by rung."""
+    found = ladders(rows, backends)
+    if not found:
+        return ""
+    columns = (
+        "Contender", "Pass", ">Import", ">Device start", ">Trace, lower", ">Compile", ">Compile, warm cache",
+        ">First call", ">Dispatch", ">Steady call", ">Pays for itself after",
+    )  # fmt: skip
+    note = (
+        f"{escape(found[0].problem.label)}. Compile: the compile cache was empty; warm: everything was compiled once "
+        "before. Dispatch: the wall time of a steady call less its device time. Pays for itself: calls until an eager "
+        "contender's slower calls have cost what compiling did; never where they are not slower."
+    )
+    return section("Cost ladder", note, table(columns, map(ladder_line, found)))
+
+
+def ladder_line(rungs: Rungs) -> list[str]:
+    """One line of the ladder."""
+    cost, warm = rungs.cost, rungs.warm
+    before = (rungs.import_s, rungs.start_s, cost.trace_s, cost.compile_s)
+    calls = (cost.first_call_s, rungs.dispatch_s, rungs.steady_s)
+    again = spent(warm.compile_s) if warm else fmt.NONE
+    return [code(rungs.contender.name), rungs.pass_name, *map(spent, before), again, *map(spent, calls), pays(rungs)]
+
+
+def pays(rungs: Rungs) -> str:
+    """After how many calls, against whom."""
+    if rungs.against is None:
+        return fmt.NONE
+    calls = "never" if rungs.pays_after is None else f"{fmt.significant(rungs.pays_after)} calls"
+    return f"{calls}, against {code(rungs.against.name)}"
+
+
+def spent(time_s: float) -> str:
+    """A duration, a dash for none."""
+    return fmt.duration(time_s) if time_s else fmt.NONE
+
+
+def launching(rows: Sequence[Row]) -> str:
+    """One call, a call in a stream of calls, and the device's share, where streams were timed."""
+    streamed = [row for row in measurements(rows) if row.streams]
+    if not streamed:
+        return ""
+    columns = ("Problem", "Contender", "Pass", ">Device (ms)", ">One call (ms)", ">In a stream (ms)", ">CUDA graphs")
+    note = (
+        "One call: issued and awaited. In a stream: many calls issued one after the other and awaited once, per call. "
+        "A stream can be no faster than the device. CUDA graphs: launched in one call (XLA's command buffers are CUDA "
+        "graphs too); where there are none, every kernel is launched by itself."
+    )
+    lines = [line for row in streamed for line in launch_lines(row)]
+    return section("Launch cost", note, table(columns, lines))
+
+
+def launch_lines(row: Measurement) -> list[list[str]]:
+    """The lines of one row, a pass each."""
+    return [
+        [
+            escape(row.problem.label),
+            code(row.contender.name),
+            name,
+            fmt.time(device_time(row.passes[name])),
+            fmt.time(wall_time(row.passes[name])),
+            fmt.time(estimate(row.streams[name])),
+            str(row.passes[name].graph_launches or fmt.NONE),
+        ]
+        for name in row.passes
+        if name in row.streams
+    ]

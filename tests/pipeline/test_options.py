@@ -1,0 +1,114 @@
+"""What --processes, --cache, --dispatch and the ladder do to a whole run on the fakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compare import results
+from compare.cli import main
+from compare.fleet import Fleet
+from compare.measuring import Session
+from compare.messages import Failed, Recompile, Reply, Request, Stream
+from compare.records import Case, Contender
+from compare.turns import Turns
+from tests.fake_attn.device import DEVICE
+from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
+from tests.samples import problem
+
+NAIVE = Contender(backend="fake", variant="naive", mode="eager")
+
+
+def test_everything_is_repeated_in_fresh_processes(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = started_workers(tmp_path, monkeypatch)
+    words = [*arguments(out, "fake:naive", "fake2:slow", "fake2:oom", seq_lens=(8, 16)), "--processes", "3"]
+    assert main(words) == 0
+    assert len(list(started.iterdir())) == 3 * 2 + 2  # and one for each worker that ran out of memory
+    lines = [msgspec.json.decode(line) for line in (out / results.RESULTS).read_bytes().splitlines()]
+    measured = [line["process"] for line in lines if line["kind"] == "measurement"]
+    assert measured == [1] * 4 + [2] * 4 + [3] * 4
+    assert [line["process"] for line in lines if line["kind"] == "failure"] == [1, 1]  # not tried again
+    slow = row(out, "fake2:slow:eager", 8)
+    assert set(slow.passes["step"].repeats) == {2, 3}
+    assert len([line for line in lines if line["kind"] == "run"]) == 3  # alone, and with each backend once
+    text = capsys.readouterr().out
+    assert text.count("fake2:slow:eager  ") == 2 * 2  # each problem's table while it runs, and all at the end
+    assert "Over 3 processes the lowest and highest ratio differ by 0.0%" in text.replace("\n", " ").replace("   ", " ")
+    assert "Ratios by process" in (out / results.REPORT).read_text()
+
+
+def prepared(cache: str) -> Session:
+    session = Session("tests.fake_attn", "cpu", 1, cache)  # type: ignore[arg-type]
+    session.programs_of(Case(problem=problem(8), contender=NAIVE))
+    session.seconds_of(NAIVE).update({"forward": 1e-3, "backward": 2e-3, "step": 3e-3})
+    return session
+
+
+@pytest.mark.parametrize(("cache", "evictions"), [("warm", 0), ("cold", 3)])
+def test_a_cold_cache_is_evicted_before_each_sample_and_outside_of_it(cache: str, evictions: int) -> None:
+    from compare.messages import Begin, End, Turn
+
+    session = prepared(cache)
+    turns = Turns(session)
+    turns.begin(Begin())
+    turns.take(Turn(contender=NAIVE, pass_name="backward", count=3, round=0, profiled=True))
+    names = [span.name for span in DEVICE._trace.work]
+    assert names.count("double") == evictions
+    if evictions:  # after the forward half of a backward, which would warm the cache up
+        assert names[names.index("double") - 1] == "output"
+    [seen] = turns.end(End(count={NAIVE.name: {"backward": 3}})).seen
+    assert seen.refused == {}
+    assert {kernel.name for kernel in seen.kernels} == {"probability gradients", "input gradients"}
+    assert seen.device_s[0] == pytest.approx((2e-3,) * 3)
+
+
+def test_a_warm_turn_starts_with_a_call_that_is_no_sample() -> None:
+    from compare.messages import Turn
+
+    session = prepared("warm")
+    before = DEVICE.clock_ns
+    turned = Turns(session).take(Turn(contender=NAIVE, pass_name="forward", count=2, round=0, profiled=False))
+    assert len(turned.wall_s) == 2
+    assert DEVICE.clock_ns - before >= 3 * 1_000_000
+
+
+def test_a_cold_run_says_so(out: Path) -> None:
+    assert main([*arguments(out, "fake:naive", "fake2:slow"), "--cache", "cold"]) == 0
+    assert "cold: evicted before each sample" in (out / results.REPORT).read_text()
+    assert row(out, "fake2:slow:eager").passes["forward"].device_s == pytest.approx((1.25e-3,) * 6)
+
+
+def test_streams_of_calls_are_timed_when_asked_for(out: Path, tmp_path: Path) -> None:
+    main([*arguments(out, "fake:naive", "fake2:naive"), "--dispatch"])
+    streams = row(out, "fake:naive:eager").streams
+    assert {name: len(each) for name, each in streams.items()} == {"forward": 7, "step": 7}
+    assert "## Launch cost" in (out / results.REPORT).read_text()
+    main(arguments(tmp_path / "without", "fake:naive"))
+    assert row(tmp_path / "without", "fake:naive:eager").streams == {}
+
+
+def test_the_first_problem_is_compiled_again_with_warm_caches(out: Path) -> None:
+    main(arguments(out, "fake:naive", "fake2:naive", seq_lens=(8, 16)))
+    assert [bool(each.warm_costs) for each in rows_of(out)] == [True, True, False, False]  # type: ignore[union-attr]
+    assert "## Cost ladder" in (out / results.REPORT).read_text()
+
+
+@pytest.mark.parametrize(("lost", "code"), [(Stream, "no-streams"), (Recompile, "no-warm-costs")])
+def test_extras_that_fail_are_a_warning_and_not_a_lost_row(
+    out: Path, monkeypatch: pytest.MonkeyPatch, lost: type, code: str
+) -> None:
+    ask = Fleet.ask
+
+    def failing(self: Fleet, contender: Contender, request: Request) -> Reply:
+        if isinstance(request, lost):
+            return Failed(status="ERROR", stage="test", reason="broken on purpose")
+        return ask(self, contender, request)
+
+    monkeypatch.setattr(Fleet, "ask", failing)
+    assert main([*arguments(out, "fake:naive", "fake2:naive"), "--dispatch"]) == 0
+    assert set(outcomes(out).values()) == {"ok"}
+    assert code in [each.code for each in row(out, "fake:naive:eager").warnings]
