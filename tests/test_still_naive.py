@@ -15,7 +15,7 @@ from torch._inductor import config as inductor
 
 from compare import naivety, reasons
 from compare.measuring import Session
-from compare.messages import Begin, End, Prepare, Turn
+from compare.messages import Begin, End, Finish, Prepare, Turn
 from compare.records import Case, Contender, Notice, PassName, PassResult, Problem
 from tests.samples import problem
 
@@ -55,7 +55,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dic
             peak_source=ready.memory[seen.pass_name].source,
             kernels=seen.kernels,
         )
-    session.finish()
+    session.finish(Finish())
     return found
 
 
