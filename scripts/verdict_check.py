@@ -31,12 +31,12 @@ OPPOSITE = {"FASTER": "SLOWER", "SLOWER": "FASTER"}
 # Twelve problems and three passes for each of three contenders and two ways to seat them: 216 trials.
 SIZES = {
     "cpu": ("--batch-size", "4", "--seq-len", "64", "128", "256", "384", "512", "1024", "--d-model", "16", "64"),
-    "gpu": ("--batch-size", "8", "--seq-len", "256", "512", "1024", "2048", "3072", "4096", "--d-model", "16", "64"),
+    "gpu": ("--dtype", "bfloat16", "--batch-size", "8", "--seq-len", "256", "512", "1024", "2048", "3072", "4096", "--d-model", "16", "64"),
 }
 # Batches of which the planted shares are whole, and an even number of rows for two CPU cores.
 PLANTED = {
     "cpu": ("--batch-size", "40", "--seq-len", "64", "96", "128", "192", "256", "320", "--d-model", "16", "64"),
-    "gpu": ("--batch-size", "100", "--seq-len", "256", "512", "768", "1024", "1536", "2048", "--d-model", "16", "64"),
+    "gpu": ("--dtype", "bfloat16", "--batch-size", "100", "--seq-len", "256", "512", "768", "1024", "1536", "2048", "--d-model", "16", "64"),
 }
 SHARES = {"cpu": (5, 10), "gpu": (3, 5)}
 
