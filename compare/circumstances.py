@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from compare.device_rate import DeviceRate
 from compare.records import Device, PassName, Record, Row
 
 SCHEMA_VERSION = 1
@@ -48,7 +49,7 @@ class Settings(Record, frozen=True):
 
 
 class Run(Record, frozen=True, tag_field="kind", tag="run"):
-    """The circumstances of a run; the first line of ``results.jsonl``, written again when a backend has started."""
+    """The circumstances of a run; the first line of ``results.jsonl``, written again as more of them is known."""
 
     schema_version: int
     program_version: str
@@ -59,6 +60,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     environment: dict[str, dict[str, str]]
     backends: tuple[DeviceReport, ...] = ()
     planned_cases: int | None = None
+    rates: tuple[DeviceRate, ...] = ()
 
 
 Line = Run | Row

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from compare.circumstances import Cache, DeviceReport
+from compare.device_rate import Rate, Rated
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 
 Result = Literal["pass", "fail", "not applicable"]
@@ -203,8 +204,8 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Probe | Finish
-Answer = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Probed | Finished
+Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Probe | Rate | Finish
+Answer = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Probed | Rated | Finished
 Reply = Started | Answer | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from compare import timeline
+from compare.known_work import numbers, run, times
 from compare.messages import Finding, Result
 from compare.records import Device, Precision
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 STREAM_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**30}  # far more than a cache holds
 MATMUL_SIZE: dict[Device, int] = {"cpu": 1024, "gpu": 4096}
-RANDOM_NUMBERS = 2**20
-WARM_UP, SAMPLES = 10, 7  # the first calls still get fresh pages from a CPU's kernel
-TRIES = 4
 TWOFOLD = (1.8, 2.2)  # a GPU's time for twice the bytes; its launches fill too much of so short a window
 COVERED = 0.8  # of a window of known bytes is device time; how long it takes is erratic where pages are handed out anew
 EIGHTFOLD = (4.5, 14.0)  # a product of matrices twice as large takes eight times as long; caches and few cores blur it
@@ -111,36 +108,6 @@ def products(session: Session, precision: Precision) -> Finding:
     good = precision != "ieee" or error < IEEE_ERROR
     text = f"{kind}, relative error {error:.1e}"
     return Finding(check=f"{precision} products", result="pass" if good else "fail", text=text)
-
-
-def numbers(session: Session, *shape: int) -> Any:
-    """Random numbers on the device, again and again the same million: zeros would run faster."""
-    host = np.random.default_rng(0).standard_normal(RANDOM_NUMBERS, dtype=np.float32)
-    return session.adapter.put(np.resize(host, shape), "float32")
-
-
-def run(session: Session, work: Callable[[], Any]) -> Any:
-    """Run the work and wait for it."""
-    return session.adapter.block(work())
-
-
-def times(session: Session, work: Callable[[], Any]) -> tuple[float, float]:
-    """Median device time and median length of the windows, in seconds; refused windows are taken again."""
-    for _ in range(WARM_UP):
-        run(session, work)
-    for left in reversed(range(TRIES)):
-        with session.profiler.trace() as found:
-            for _ in range(SAMPLES):
-                with session.profiler.window("forward"):
-                    run(session, work)
-        seen = timeline.iterations(found[0])
-        try:
-            timeline.check(seen, SAMPLES)
-            return median(each.device_s for each in seen), median(each.window_s for each in seen)
-        except timeline.RefusedWindow:
-            if not left:
-                raise
-    raise AssertionError("unreachable")
 
 
 def within(value: float, bounds: tuple[float, float]) -> Result:

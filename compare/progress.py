@@ -14,7 +14,10 @@ from rich.text import Text
 from compare import cases
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
+from compare.device_rate import DeviceRate
 from compare.records import Problem, Row
+from compare.report.floor_words import rate_line
+from compare.report.format import one_line
 from compare.report.terminal import problem_table
 
 
@@ -28,7 +31,7 @@ class Display:
         self._planned_s = sum(self._left_s)
         self._begin = self._problem_began = perf_counter()
         self._last = ""
-        self._text = "starting"
+        self._text = "starting; how fast does the device copy and multiply?"
         self._progress = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -63,6 +66,12 @@ class Display:
             f"device start {report.start_s:.1f} s",
             highlight=False,
         )
+
+    def rated(self, rates: Sequence[DeviceRate]) -> None:
+        """The device's rates as a backend reached them; the pace of the problems counts from here."""
+        self._begin = self._problem_began = perf_counter()
+        for rate in rates:
+            self._console.print(one_line(f"{rate.backend}, {rate_line(rate)}"), highlight=False, markup=False)
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""

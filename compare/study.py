@@ -15,10 +15,11 @@ from types import FrameType
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare import environment, processes, results
+from compare import environment, processes, rating, results
 from compare.__version__ import VERSION
 from compare.cases import Plan
 from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run
+from compare.device_rate import DeviceRate
 from compare.progress import Display
 from compare.records import Failure, Problem, Row
 from compare.report import markdown, terminal, terminal_reasons
@@ -42,6 +43,12 @@ class Study:
         self.run = replace(self.run, backends=(*self.run.backends, report))
         self._log.append(self.run)
         self._display.started(report)
+
+    def rated(self, rates: tuple[DeviceRate, ...]) -> None:
+        """How fast a backend copies and multiplies belongs to the run record too."""
+        self.run = replace(self.run, rates=(*self.run.rates, *rates))
+        self._log.append(self.run)
+        self._display.rated(rates)
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
@@ -88,6 +95,8 @@ def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
     with tempfile.TemporaryDirectory(prefix="compare-") as folder, Display(plan, console) as display, terminable():
         study = Study(plan, Path(folder), display)
         try:
+            for rates in rating.rated(plan, Path(folder)):
+                study.rated(rates)
             Runner(plan, Path(folder), study).run()
         except KeyboardInterrupt:
             console.print("interrupted: the finished rows are kept")

@@ -14,6 +14,7 @@ from typing import Any
 from compare import environment
 from compare.backends import Adapter
 from compare.circumstances import DeviceReport
+from compare.device_rate import Rate, Rated
 from compare.messages import (
     Answer,
     Begin,
@@ -86,6 +87,7 @@ class Worker:
             Recompile: session.recompile,
             Resident: session.resident,
             Probe: self._probe,
+            Rate: self._rate,
             Finish: session.finish,
         }
         return answers[type(request)](request)
@@ -94,6 +96,11 @@ class Worker:
         from compare import probing
 
         return Probed(findings=tuple(probing.findings(self.session)))
+
+    def _rate(self, request: Rate) -> Rated:
+        from compare import rates
+
+        return Rated(rates=tuple(rates.measured(self.session, request)))
 
     def _start(self, request: Start) -> Started:
         pin(request.threads)

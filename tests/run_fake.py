@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from compare import rating
 from compare.backends import BACKENDS, Backend
 from compare.circumstances import Run
 from compare.cli import main
@@ -24,11 +25,17 @@ SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "c
 
 
 def register(patch: Any) -> None:
-    """Put the fakes in the place of the real backends, as long as the monkeypatch lasts."""
+    """Put the fakes in the place of the real backends, whose rates are not asked for, as long as the patch lasts."""
+    patch.setattr(rating, "rated", no_rates)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
         patch.setitem(BACKENDS, name, entry)
+
+
+def no_rates(*_: object) -> tuple[()]:
+    """Most tests need no floor, and start no process to measure one."""
+    return ()
 
 
 def arguments(out: Path, *contenders: str, seq_lens: tuple[int, ...] = (16,)) -> list[str]:
@@ -103,4 +110,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without one
     BACKENDS.clear()
     BACKENDS.update(FAKES)
+    rating.rated = no_rates  # type: ignore[assignment]
     sys.exit(main())

@@ -72,6 +72,11 @@ def size(size_bytes: int | None) -> str:
     return f"{megabytes(size_bytes)} MB" if size_bytes < GB else f"{size_bytes / GB:.1f} GB"
 
 
+def percent(share: float) -> str:
+    """A share in whole percent, below 10% with one decimal: ``62%``, ``3.1%``."""
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"
+
+
 def error(value: float | None) -> str:
     """A relative error: ``3.1e-07``."""
     return NONE if value is None else f"{value:.1e}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from compare.circumstances import Run
 from compare.records import Row
 from compare.report import markdown_costs as costs
+from compare.report import markdown_floor
 from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
@@ -24,6 +25,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         tables.seed_tables(rows),
         memory.analysis(rows),
         sections.performance(rows),
+        markdown_floor.floors(run, rows),
         memory.limits(rows),
         sections.agreement(rows),
         sections.timed(rows, run.settings.same_within),

@@ -18,8 +18,8 @@ from compare.analysis import by_problem
 from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
+from compare.report import floor_words, legend
 from compare.report import format as fmt
-from compare.report import legend
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
 
@@ -156,6 +156,7 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_list("Verdicts", legend.verdict_lines(found), console)
     several = [each for each in found if each.ratio.by_process]
     print_list("Processes", [legend.process_note(several)] if several else [], console)
+    print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)
     print_list("Skipped and failed", [legend.unmeasured_line(line) for line in gather.unmeasured(rows)], console)

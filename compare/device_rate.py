@@ -1,0 +1,42 @@
+"""How fast a device copies and multiplies: measured once at the start of a run, the yardstick of its floor."""
+
+from __future__ import annotations
+
+from compare.records import Dtype, Precision, Record
+
+
+class DeviceRate(Record, frozen=True):
+    """What one backend reached in one dtype and matmul precision, or the reason why nothing is known.
+
+    ``copy_bytes_per_s`` counts the bytes read and those written; ``cache_bytes`` is the device's last-level cache.
+    """
+
+    backend: str
+    dtype: Dtype
+    matmul_precision: Precision
+    copy_bytes_per_s: float | None = None
+    matmul_flops_per_s: float | None = None
+    cache_bytes: int | None = None
+    reason: str = ""
+
+
+class Product(Record, frozen=True):
+    """A dtype and matmul precision of the plan, and the length of the square matrices to multiply in them."""
+
+    dtype: Dtype
+    matmul_precision: Precision
+    size: int
+
+
+class Rate(Record, frozen=True, tag=True):
+    """The request: how fast does the device copy an array of so many bytes, and how fast does it multiply?"""
+
+    backend: str
+    stream_bytes: int
+    products: tuple[Product, ...]
+
+
+class Rated(Record, frozen=True, tag=True):
+    """The reply: what the device reached."""
+
+    rates: tuple[DeviceRate, ...]

@@ -1,0 +1,158 @@
+"""The floor under a pass: the bytes and FLOPs it cannot do without, over the rates that this device reached.
+
+Roofline (Williams, Waterman and Patterson 2009, doi:10.1145/1498765.1498785): moving and computing may overlap, so the
+slower of the two is the floor.  Pure functions of records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from math import isfinite
+from typing import Literal
+
+import msgspec
+
+from compare.analysis import measurements
+from compare.device_rate import DeviceRate
+from compare.naivety import NOT_NAIVE
+from compare.prediction import input_bytes, output_bytes, score_bytes
+from compare.records import Contender, Dtype, Measurement, PassName, Precision, Problem, Row
+from compare.summary import device_time, trusted
+
+Bound = Literal["memory", "compute"]
+
+# Passes over the score matrix.  Forward: QK^T written; read and the softmax written; read for PV.  Backward: P read for
+# dV; dP = dO V^T written; P and dP read and dS written; dS read for dQ and for dK.
+SCORE_PASSES: dict[PassName, int] = {"forward": 4, "backward": 7, "step": 11}
+PRODUCTS: dict[PassName, int] = {"forward": 2, "backward": 4, "step": 6}
+# A score matrix less than so many times the last-level cache is served from the cache in good part from pass to pass.
+OVER_CACHE = 4
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What a pass must move and compute."""
+
+    size_bytes: int
+    flops: int
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """The best that any backend reached on the device, bytes and FLOPs per second; None where nothing is known."""
+
+    copy_bytes_per_s: float | None = None
+    matmul_flops_per_s: float | None = None
+    cache_bytes: int | None = None
+
+
+class Achieved(msgspec.Struct, frozen=True):
+    """What a pass reached by the count of its variant, and its floor; ``share`` is floor over time, 1 at the floor."""
+
+    bytes_per_s: float
+    flops_per_s: float
+    floor_s: float | None = None
+    bound: Bound | None = None
+    share: float | None = None
+
+
+def naive(problem: Problem, name: PassName) -> Work:
+    """Naive attention: its scores pass through memory, and all T x S of them are computed whatever the mask.
+
+    Forward reads q, k, v and writes the output; backward reads these and dO and writes dQ, dK and dV.
+    """
+    inputs, output, scores = input_bytes(problem), output_bytes(problem), score_bytes(problem)
+    once: dict[PassName, int] = {"forward": inputs + output, "backward": 2 * inputs + output}
+    once["step"] = once["forward"] + once["backward"]
+    product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim
+    return Work(SCORE_PASSES[name] * scores + once[name], PRODUCTS[name] * product)
+
+
+# A variant without an entry has no figure.  Of one that keeps no scores, inputs and outputs are all the bytes.
+COUNTS: dict[str, Callable[[Problem, PassName], Work]] = {"naive": naive}
+
+
+def work(variant: str, problem: Problem, name: PassName) -> Work | None:
+    """Bytes and FLOPs of one iteration of a pass; None for a variant whose count is not known."""
+    count = COUNTS.get(variant)
+    return count(problem, name) if count else None
+
+
+def best_rates(rates: Iterable[DeviceRate], dtype: Dtype, precision: Precision) -> Rates:
+    """The better of the backends' figures: one device has one floor."""
+    found = [rate for rate in rates if (rate.dtype, rate.matmul_precision) == (dtype, precision)]
+    return Rates(
+        _largest(rate.copy_bytes_per_s for rate in found),
+        _largest(rate.matmul_flops_per_s for rate in found),
+        max((rate.cache_bytes for rate in found if rate.cache_bytes), default=None),
+    )
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None and isfinite(value) and value > 0), default=None)
+
+
+def cached(problem: Problem, cache_bytes: int | None) -> bool:
+    """Whether so much of the score matrix fits into the cache that the bandwidth of memory bounds nothing."""
+    return cache_bytes is not None and score_bytes(problem) < OVER_CACHE * cache_bytes
+
+
+def floor(work: Work, problem: Problem, rates: Rates) -> tuple[float, Bound] | None:
+    """Seconds of the floor and which of the two it is; None unless both rates are known."""
+    if rates.copy_bytes_per_s is None or rates.matmul_flops_per_s is None:
+        return None
+    compute_s = work.flops / rates.matmul_flops_per_s
+    memory_s = 0.0 if cached(problem, rates.cache_bytes) else work.size_bytes / rates.copy_bytes_per_s
+    return (memory_s, "memory") if memory_s > compute_s else (compute_s, "compute")
+
+
+def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
+    """What one pass of a row reached; None where the pass, its time or the count of its variant is missing."""
+    count = work(row.contender.variant, row.problem, name)
+    result = row.passes.get(name)
+    if count is None or result is None or not result.device_s:
+        return None
+    time_s = device_time(result).median
+    if not time_s > 0:
+        return None
+    found = floor(count, row.problem, rates)
+    bytes_per_s, flops_per_s = count.size_bytes / time_s, count.flops / time_s
+    if found is None:
+        return Achieved(bytes_per_s, flops_per_s)
+    return Achieved(bytes_per_s, flops_per_s, *found, found[0] / time_s)
+
+
+def fused(row: Measurement, name: PassName) -> bool:
+    """Whether the compiler fused this pass of a naive row, so that it does not do the work that is counted."""
+    return any(notice.code == NOT_NAIVE and notice.text.startswith(f"{name}:") for notice in row.warnings)
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """One pass of one row beside its floor."""
+
+    row: Measurement
+    pass_name: PassName
+    achieved: Achieved | None
+    fused: bool
+    cached: bool
+
+
+def reached(rows: Iterable[Row], rates: Iterable[DeviceRate]) -> list[Reached]:
+    """Every pass of the rows whose numbers agree."""
+    known = tuple(rates)
+    found = []
+    for row in filter(trusted, measurements(rows)):
+        best = best_rates(known, row.problem.dtype, row.problem.matmul_precision)
+        small = cached(row.problem, best.cache_bytes)
+        found += [Reached(row, name, achieved(row, name, best), fused(row, name), small) for name in row.passes]
+    return found
+
+
+def nearest(found: Iterable[Reached]) -> dict[Contender, Reached]:
+    """Of each contender the pass that came nearest to its floor, without those that did not do the counted work."""
+    best: dict[Contender, Reached] = {}
+    for each in found:
+        share = each.achieved.share if each.achieved else None
+        before = best.get(each.row.contender)
+        least = before.achieved.share if before and before.achieved else None
+        if share is not None and not each.fused and share > (least or 0.0):
+            best[each.row.contender] = each
+    return best

@@ -1,0 +1,68 @@
+"""Inside the worker: how fast the device copies and how fast it multiplies, by the profiler, in the run's own dtypes.
+
+Neutral to the framework.  These are rates that were reached here, not those of a data sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from compare import caches
+from compare.clock import Stopwatch
+from compare.device_rate import DeviceRate, Product, Rate
+from compare.known_work import fastest, numbers, run
+from compare.records import ITEM_BYTES, Device
+
+if TYPE_CHECKING:
+    from compare.measuring import Session
+
+LIMIT_S: dict[Device, float] = {"cpu": 0.25, "gpu": 1.0}  # about, for each warm-up and again for the samples
+SMALLEST = 256  # a product of smaller matrices tells little
+
+
+def measured(session: Session, request: Rate) -> Iterator[DeviceRate]:
+    """One rate for each dtype and precision; where that fails, the reason stands in its place."""
+    for product in request.products:
+        unknown = DeviceRate(backend=request.backend, dtype=product.dtype, matmul_precision=product.matmul_precision)
+        try:
+            yield replace(
+                unknown,
+                copy_bytes_per_s=copied(session, request.stream_bytes, product),
+                matmul_flops_per_s=multiplied(session, product),
+                cache_bytes=caches.last_level_bytes(session.device),
+            )
+        except Exception as error:  # noqa: BLE001  a run must not end because its yardstick could not be had
+            yield replace(unknown, reason=f"{type(error).__name__}: {str(error)[:200]}")
+
+
+def copied(session: Session, size_bytes: int, product: Product) -> float:
+    """Bytes read and written per second, of an array far larger than a cache."""
+    count = size_bytes // ITEM_BYTES[product.dtype]
+    work = partial(session.adapter.doubled, numbers(session, count, dtype=product.dtype))
+    return 2 * count * ITEM_BYTES[product.dtype] / fastest(session, work, LIMIT_S[session.device])
+
+
+def multiplied(session: Session, product: Product) -> float:
+    """FLOPs per second of a product of two square matrices, smaller ones where the device is slow at them."""
+    size = product.size
+    while size > SMALLEST and _product_s(session, product, size // 4) * 4**3 > LIMIT_S[session.device]:
+        size //= 2
+    return 2 * size**3 / fastest(session, _product(session, product, size), LIMIT_S[session.device])
+
+
+def _product(session: Session, product: Product, size: int) -> Callable[[], Any]:
+    a, b = (numbers(session, size, size, dtype=product.dtype) for _ in range(2))
+    return partial(session.adapter.matmul, a, b, product.matmul_precision)
+
+
+def _product_s(session: Session, product: Product, size: int) -> float:
+    """Wall seconds of a second call: the first may compile."""
+    watch, work = Stopwatch(), _product(session, product, size)
+    for _ in range(2):
+        with watch():
+            run(session, work)
+    return watch.seconds[-1]
