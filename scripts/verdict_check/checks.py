@@ -1,0 +1,88 @@
+"""The three checks, each from what is wanted to tables and to what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple, get_args
+
+from compare.verdicts import Compared
+from scripts.verdict_check import tables
+from scripts.verdict_check.baselines import Baselines, notes
+from scripts.verdict_check.program import Program
+from scripts.verdict_check.tables import Table
+from scripts.verdict_check.trials import Ask, Trial, Workers, equal_asks, ours, planted_asks
+from scripts.verdict_check.wanted import EQUAL, PLANTED, Wanted, share_of
+
+OPPOSITE = {"FASTER": "SLOWER", "SLOWER": "FASTER"}
+SEATED: dict[Workers, str] = {"backend": "in one worker", "contender": "in two workers"}
+Say = Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """What a check found."""
+
+    tables: list[Table]
+    asks: list[Ask]
+    notes: list[str]
+
+
+def aa(wanted: Wanted, say: Say) -> Outcome:
+    """The same contender twice, in one worker and in two."""
+    program, baselines = Program(wanted.out, say), Baselines(wanted, wanted.out / "aa-baselines.jsonl", say)
+    groups: list[tuple[str, str, list[Compared]]] = []
+    trials: list[Trial] = []
+    workers: Workers
+    for workers, name in product(get_args(Workers), wanted.contenders):
+        if wanted.program:
+            words = (*wanted.words(EQUAL), "--workers", workers)
+            found = program.run(f"aa-{workers}-{name}", (name, name), *words)
+            groups.append((name, SEATED[workers], found))
+            trials += ours(found, workers)
+        if wanted.baselines:
+            trials += baselines.compare(wanted.equal(name), EQUAL, workers)
+    verdicts = tables.verdicts("The same contender against itself: this program's verdicts", "seated", groups)
+    shown = ([verdicts] if wanted.program else []) + [tables.equal(trials)]
+    return Outcome(shown, equal_asks(trials), notes(wanted.device) if wanted.baselines else [])
+
+
+def planted(wanted: Wanted, say: Say) -> Outcome:
+    """A contender that does more of the same work, beside the plain one, in one worker."""
+    program, baselines = Program(wanted.out, say), Baselines(wanted, wanted.out / "planted-baselines.jsonl", say)
+    groups: list[tuple[str, str, list[Compared]]] = []
+    trials: list[Trial] = []
+    for name in wanted.contenders:
+        slowed = wanted.slowed(name)
+        if wanted.program:
+            found = program.run(f"planted-{name}", (name, *wanted.slowed_names(name)), *wanted.words(PLANTED))
+            for share in (share_of(each) for each in slowed[1:]):
+                groups.append((name, f"{share}%", [each for each in found if share_of(each.contender) == share]))
+            trials += ours(found, "backend")
+        if wanted.baselines:
+            trials += baselines.compare(slowed, PLANTED, "backend")
+    verdicts = tables.verdicts("Planted slow-downs: this program's verdicts", "more work", groups)
+    shown = ([verdicts] if wanted.program else []) + [tables.planted(trials)]
+    return Outcome(shown, planted_asks(trials), notes(wanted.device) if wanted.baselines else [])
+
+
+def repeat(wanted: Wanted, say: Say) -> Outcome:
+    """Two complete runs of a quick sweep; the baselines have no part in it."""
+    program = Program(wanted.out, say)
+    words = (*wanted.common_words, "--quick")
+    return repeated(*(program.run(name, wanted.contenders, *words) for name in ("first", "second")))
+
+
+def repeated(first: list[Compared], second: list[Compared]) -> Outcome:
+    """How the verdicts of two runs agree; those that are opposite by name."""
+    one, other = (
+        {f"{each.contender.name} {each.pass_name} {each.problem.label}": each.verdict for each in run}
+        for run in (first, second)
+    )
+    both = [key for key in one if key in other]
+    same = sum(one[key] == other[key] for key in both)
+    opposite = [key for key in both if OPPOSITE.get(one[key]) == other[key]]
+    table = Table(
+        "Two complete runs", (">verdicts", ">the same", ">opposite"), [(str(len(both)), str(same), str(len(opposite)))]
+    )
+    asks = [Ask("no opposite verdicts", f"{len(opposite)} of {len(both)}", bool(both) and not opposite)]
+    return Outcome([table], asks, [f"opposite: {key}: {one[key]}, then {other[key]}" for key in opposite])

@@ -1,0 +1,104 @@
+"""What is asked of a run of the checks: contenders, problems, time; as words for the program, and as its own types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compare import cases, options
+from compare.arguments import build_parser
+from compare.records import Case, Contender, Device, PassName, Problem, Record
+from scripts.planted import extra
+
+CONTENDERS = ("jax:naive:jit", "torch:naive:eager", "torch:naive:compile")
+SHARES: dict[Device, tuple[int, ...]] = {"cpu": (5, 10), "gpu": (3, 5)}  # percent
+
+
+class Sizes(Record, frozen=True):
+    """Problems of one batch size."""
+
+    batch: int
+    seq_lens: tuple[int, ...]
+    d_models: tuple[int, ...] = (16, 64)
+
+    @property
+    def small(self) -> Sizes:
+        """Two of the problems, for a first look."""
+        return Sizes(batch=self.batch, seq_lens=self.seq_lens[2:4], d_models=self.d_models[-1:])
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As options of the program."""
+        lists = {"--batch-size": (self.batch,), "--seq-len": self.seq_lens, "--d-model": self.d_models}
+        return tuple(word for option, values in lists.items() for word in (option, *map(str, values)))
+
+
+# Twelve problems and three passes for each of three contenders and two ways to seat them: 216 trials.
+EQUAL: dict[Device, Sizes] = {
+    "cpu": Sizes(batch=4, seq_lens=(64, 128, 256, 384, 512, 1024)),
+    "gpu": Sizes(batch=8, seq_lens=(256, 512, 1024, 2048, 3072, 4096)),
+}
+# Batches of which the planted shares are whole, and an even number of rows for two CPU cores.
+PLANTED: dict[Device, Sizes] = {
+    "cpu": Sizes(batch=40, seq_lens=(64, 96, 128, 192, 256, 320)),
+    "gpu": Sizes(batch=100, seq_lens=(256, 512, 768, 1024, 1536, 2048)),
+}
+
+
+class Wanted(Record, frozen=True):
+    """The options of the checks."""
+
+    device: Device
+    budget_s: float
+    contenders: tuple[str, ...]
+    passes: tuple[PassName, ...]
+    small: bool
+    program: bool
+    baselines: bool
+    out: Path
+
+    def words(self, sizes: dict[Device, Sizes]) -> tuple[str, ...]:
+        """Problems, passes, device and budget as options of the program."""
+        chosen = sizes[self.device].small if self.small else sizes[self.device]
+        return (*chosen.words, *self.common_words, "--budget", str(self.budget_s))
+
+    @property
+    def common_words(self) -> tuple[str, ...]:
+        """Device and passes as options of the program."""
+        return ("--device", self.device, "--pass", *self.passes)
+
+    def problems(self, sizes: dict[Device, Sizes]) -> tuple[Problem, ...]:
+        """The problems that the program makes of the same words."""
+        found: tuple[Problem, ...] = options.problems_for(self._parsed(sizes), self.device)
+        return found
+
+    def settings(self, sizes: dict[Device, Sizes]) -> Any:
+        """The settings that the program makes of the same words."""
+        return options.settings(self._parsed(sizes), self.device)
+
+    def _parsed(self, sizes: dict[Device, Sizes]) -> Any:
+        return build_parser().parse_args(list(self.words(sizes)))
+
+    def equal(self, name: str) -> tuple[Contender, ...]:
+        """A contender twice."""
+        return cases.entrants([cases.parse_contender(name)] * 2)
+
+    def slowed_names(self, name: str) -> tuple[str, ...]:
+        """A contender with each of the planted slow-downs."""
+        return tuple(f"{name}+{share}" for share in SHARES[self.device])
+
+    def slowed(self, name: str) -> tuple[Contender, ...]:
+        """A contender, and the same with each of the planted slow-downs."""
+        plain = cases.parse_contender(name)
+        modes = [each.rpartition(":")[2] for each in self.slowed_names(name)]
+        return (plain, *(Contender(backend=plain.backend, variant=plain.variant, mode=mode) for mode in modes))
+
+
+def share_of(contender: Contender) -> int:
+    """The planted slow-down in percent."""
+    return extra.split(contender.mode)[1]
+
+
+def cases_of(problem: Problem, contenders: tuple[Contender, ...]) -> list[Case]:
+    """One case for each contender."""
+    return [Case(problem=problem, contender=each) for each in contenders]
