@@ -20,11 +20,13 @@ from tests.reports.rendered import HOSTILE, printed
 from tests.samples import EAGER, JAX, measurement, problem
 
 GB, TFLOP = 1e9, 1e12
-# B=2, T=8, S=12, N=4, K=2, H=4 in bfloat16: scores 2*4*8*12*2 = 1536 B; q, out 2*8*4*4*2 = 512 B; k, v 2*12*2*4*2 = 384 B
+# B=2, T=8, S=12, N=4, K=2, H=4, bfloat16: scores 2*4*8*12*2 = 1536 B; q, out 2*8*4*4*2 = 512 B; k, v 2*12*2*4*2 = 384 B
 GROUPED = problem(8, 4, 2, kv_len=12, heads=4, kv_heads=2, dtype="bfloat16", matmul_precision="default")
 
 
-def rate(backend: str = "jax", copy: float | None = 100 * GB, matmul: float | None = TFLOP, **other: Any) -> DeviceRate:
+def rate(
+    backend: str = "jax", copy: float | None = 200 * GB, matmul: float | None = 2 * TFLOP, **other: Any
+) -> DeviceRate:
     fields = {"dtype": "float32", "matmul_precision": "ieee", "copy_bytes_per_s": copy, "matmul_flops_per_s": matmul}
     return DeviceRate(backend=backend, **(fields | other))
 
@@ -102,14 +104,14 @@ def test_the_better_backend_makes_the_floor_in_its_own_dtype_and_precision() -> 
 def test_a_rate_that_cannot_be_is_none(bad: float | None) -> None:
     assert floor.best_rates([rate(copy=bad, matmul=bad)], "float32", "ieee") == Rates()
     text = part([measurement(problem())], rate(copy=bad))
-    assert "| forward | 68.2 | 1.07 | – | – | – |" in text
+    assert "| forward | 71.3 | 1.07 | – | – | – |" in text
     assert "are missing" in text
 
 
 def test_without_rates_there_are_dashes_and_a_word() -> None:
     rows = [measurement(problem()), samples.skip(problem())]
     assert "were not measured" in part(rows)
-    assert "| forward | 68.2 | 1.07 | – | – | – |" in part(rows)
+    assert "| forward | 71.3 | 1.07 | – | – | – |" in part(rows)
     assert "No row has numbers that agree." in part([])
     assert "\nFloor" not in printed(rows, 80)
 
@@ -147,7 +149,7 @@ def test_the_terminal_says_rates_and_the_best_of_each_contender(width: int) -> N
     text = printed(samples.nine_problems(), width, run(rate(), rate("torch", 120 * GB, reason="")))
     assert max(map(len, text.splitlines())) <= width
     said = " ".join(text.split())
-    assert "jax, float32 ieee: copies 100 GB/s, multiplies 1.00 TFLOP/s" in said
+    assert "jax, float32 ieee: copies 200 GB/s, multiplies 2.00 TFLOP/s" in said
     assert "torch:naive:compile: at best" in said
 
 

@@ -128,21 +128,19 @@ def test_device_time_fits_into_its_window(name: str) -> None:
 def test_a_worker_killed_in_mid_run_is_a_crash_and_the_other_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runners: list[runner.Runner] = []
-    init, stage = runner.Runner.__init__, study.Study.stage
+    runners: list[runner.OneProcess] = []
+    init, stage = runner.OneProcess.__init__, study.Study.stage
 
-    def remember(self: runner.Runner, *words: Any) -> None:
+    def remember(self: runner.OneProcess, *words: Any) -> None:
         init(self, *words)
         runners.append(self)
 
     def kill(self: study.Study, problem: Problem, text: str) -> None:
         stage(self, problem, text)
-        if text.startswith("round 3:"):
-            pid = runners[0]._fleet.pid("torch")
-            assert pid
+        if text.startswith("rounds 1 to ") and (pid := runners[0]._fleet.pid("torch")):
             os.kill(pid, signal.SIGKILL)
 
-    monkeypatch.setattr(runner.Runner, "__init__", remember)
+    monkeypatch.setattr(runner.OneProcess, "__init__", remember)
     monkeypatch.setattr(study.Study, "stage", kill)
     out = tmp_path / "out"
     assert main(arguments(out)) == 3

@@ -28,7 +28,8 @@ FUSED = (
 )
 OVER = (
     "over 100%: faster than the count allows, though nothing shows that the pass was fused whole. Either the compiler "
-    "fused some passes over the scores, or a cache served them, or the device was busier, and so slower, when its rates were measured."
+    "fused some passes over the scores, or a cache served them, or the device was busier, and so slower, when its "
+    "rates were measured."
 )
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
+from compare.circumstances import Settings
 from compare.devices import cpu_threads
 from compare.environment import OVERRIDES, fair
 from compare.measuring import Session
-from compare.records import PASSES, Case, Contender, Device, Dtype, Problem, Settings
+from compare.records import PASSES, Case, Contender, Device, Dtype, Problem
 from compare.worker import pin
 
 MODES = {"jax": ("jit",), "torch": ("eager", "compile")}

@@ -79,9 +79,7 @@ class Baselines:
 
 def runnable(device: Device, backend: str) -> dict[str, Protocol]:
     """The protocols that can time a backend on a device."""
-    return {
-        name: each for name, each in PROTOCOLS.items() if backend in each.backends and not each.missing(device)
-    }
+    return {name: each for name, each in PROTOCOLS.items() if backend in each.backends and not each.missing(device)}
 
 
 def notes(device: Device) -> list[str]:

@@ -43,7 +43,7 @@ def means_of_few(first: Samples, second: Samples) -> Said:
 
 
 def quartiles(first: Samples, second: Samples) -> Said:
-    """Median and interquartile range, as torch.utils.benchmark prints them: different when the ranges do not overlap."""
+    """Median and interquartile range, as torch.utils.benchmark prints them: different where the ranges do not meet."""
     return _ranges(first, second, 0.25, 0.75)
 
 

@@ -56,7 +56,8 @@ def _off(found: Sequence[Compared]) -> str:
 
 def equal(trials: Sequence[Trial]) -> Table:
     """Equal pairs: how often each method told them apart."""
-    columns = ("method", ">trials", ">called different", ">of them", ">in one process", ">in two", ">median |ratio - 1|")
+    counts = (">trials", ">called different", ">of them", ">in one process", ">in two")
+    columns = ("method", *counts, ">median |ratio - 1|")
     rows = []
     for method, found in by_method(trials).items():
         all_of_it = tally(found)

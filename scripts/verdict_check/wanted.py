@@ -11,6 +11,7 @@ from compare.records import Case, Contender, Device, PassName, Problem, Record
 from scripts.planted import extra
 
 CONTENDERS = ("jax:naive:jit", "torch:naive:eager", "torch:naive:compile")
+DTYPE: dict[Device, str] = {"cpu": "float32", "gpu": "bfloat16"}  # what people run there
 SHARES: dict[Device, tuple[int, ...]] = {"cpu": (5, 10), "gpu": (3, 5)}  # percent
 
 
@@ -64,8 +65,8 @@ class Wanted(Record, frozen=True):
 
     @property
     def common_words(self) -> tuple[str, ...]:
-        """Device and passes as options of the program."""
-        return ("--device", self.device, "--pass", *self.passes)
+        """Device, dtype and passes as options of the program."""
+        return ("--device", self.device, "--dtype", DTYPE[self.device], "--pass", *self.passes)
 
     def problems(self, sizes: dict[Device, Sizes]) -> tuple[Problem, ...]:
         """The problems that the program makes of the same words."""

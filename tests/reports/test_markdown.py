@@ -58,6 +58,7 @@ def test_sections_are_in_order() -> None:
         "Detailed results",
         "Memory analysis",
         "Performance summary",
+        "Floor and roofline",
         "Out-of-memory analysis",
         "Numeric agreement",
         "What was and was not timed",
