@@ -42,13 +42,17 @@ class Begin(Record, frozen=True, tag=True):
 
 
 class Turn(Record, frozen=True, tag=True):
-    """Take a turn in one pass: ``count`` iterations, timed by the wall or, ``profiled``, left to the open profiler."""
+    """Take a turn in one pass: ``count`` iterations, timed by the wall or, ``profiled``, left to the open profiler.
+
+    ``after_other``: the turn before it was another process's.
+    """
 
     contender: Contender
     pass_name: PassName
     count: int
     round: int
     profiled: bool
+    after_other: bool
 
 
 class End(Record, frozen=True, tag=True):

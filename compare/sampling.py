@@ -30,16 +30,24 @@ from compare.records import (
     Problem,
 )
 from compare.samples import Samples
+from compare.turns import settling
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 Fail = Callable[[Contender, Failed], None]
 Answer = TypeVar("Answer")
-TURN_S: dict[Device, float] = {"cpu": 0.004, "gpu": 0.005}  # about this much of one pass in one turn,
-MOST_PER_TURN = 5  # and at most so many iterations of it: reading a short one back costs more than running it
+TURN_S: dict[Device, float] = {"cpu": 0.008, "gpu": 0.005}  # about this much of one pass in one turn,
+FEWEST_PER_TURN = 2  # where its start is no sample: one call in two would be lost,
+MOST_PER_TURN = 8  # and at most so many iterations of it: reading a short one back costs more than running it
 BLOCK_S = 1.0  # about this much between opening the profilers and closing them,
 MOST_PER_BLOCK = 40  # and at most so many rounds
 WALL_SHARE = 1 / 3  # wall rounds for each device round
 BLOCK_TRIES = 4  # blocks in a row in which not one round of a contender could be true
+
+
+def _iterations(device: Device, pass_s: float) -> int:
+    """How many iterations of a pass of ``pass_s`` seconds are samples of one turn."""
+    fewest = FEWEST_PER_TURN if settling(device, pass_s, after_other=False) else 1
+    return max(fewest, min(MOST_PER_TURN, int(TURN_S[device] / pass_s)))
 
 
 class Broken(Exception):
@@ -66,6 +74,7 @@ class Sampling:
         self._order = random.Random(settings.seed)
         self._counts = {contender: self._per_turn(each) for contender, each in ready.items()}
         self._samples = Samples()
+        self._seat = ""  # whose turn was the last
         self._restarted: set[Contender] = set()
         self._watch = Watch(settings.device)
         self._conditions = Conditions()
@@ -74,8 +83,7 @@ class Sampling:
     def _per_turn(self, ready: Prepared) -> dict[PassName, int]:
         if self._settings.samples:
             return dict.fromkeys(self._settings.passes, 1)
-        turn_s = TURN_S[self._settings.device]
-        return {name: max(1, min(MOST_PER_TURN, int(turn_s / ready.seconds[name]))) for name in self._settings.passes}
+        return {name: _iterations(self._settings.device, ready.seconds[name]) for name in self._settings.passes}
 
     def run(self, again: Again, fail: Fail) -> set[Contender]:
         """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
@@ -122,7 +130,8 @@ class Sampling:
             left = self._settings.samples - self._samples.device_rounds
             return self._settings.samples - self._samples.wall_rounds, min(left, MOST_PER_BLOCK)
         round_s = sum(
-            (count + 1) * self._ready[each].seconds[name]
+            (count + settling(self._settings.device, self._ready[each].seconds[name], after_other=True))
+            * self._ready[each].seconds[name]
             for each in active
             for name, count in self._counts[each].items()
         )
@@ -134,7 +143,15 @@ class Sampling:
         taken: dict[tuple[Contender, PassName], Turned] = {}
         for name in self._settings.passes:
             for each in self._order.sample(active, len(active)):
-                turn = Turn(contender=each, pass_name=name, count=self._counts[each][name], round=at, profiled=profiled)
+                turn = Turn(
+                    contender=each,
+                    pass_name=name,
+                    count=self._counts[each][name],
+                    round=at,
+                    profiled=profiled,
+                    after_other=self._seat != self._fleet.seat(each),
+                )
+                self._seat = self._fleet.seat(each)
                 taken[each, name] = self._ask(each, turn, Turned)
         return taken
 

@@ -41,6 +41,20 @@ class Trace(NamedTuple):
     graph_launches: Sequence[int] = ()  # when the host launched a CUDA graph
 
 
+class Overlap:
+    """Tells what could belong to a window: reading the rest of a long trace costs more than taking it."""
+
+    def __init__(self, windows: Iterable[Span]) -> None:
+        ordered = sorted(windows, key=lambda window: window.start_ns)
+        self._starts = [window.start_ns for window in ordered]
+        self._ends = [window.end_ns for window in ordered]
+
+    def __call__(self, start_ns: float, end_ns: float) -> bool:
+        """Whether an interval shares a moment with a window (windows follow one another, they do not overlap)."""
+        at = bisect_right(self._starts, end_ns) - 1
+        return at >= 0 and self._ends[at] >= start_ns
+
+
 class Iteration(NamedTuple):
     """One window: its label, how long the device was busy in it, how long it was, and what ran."""
 

@@ -11,21 +11,37 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
 from compare import timeline
+from compare.backends import Programs
 from compare.clock import Stopwatch
 from compare.messages import Begin, Begun, End, Ended, Seen, Turn, Turned
-from compare.records import Contender, Kernel, PassName
+from compare.records import Contender, Device, Kernel, PassName
 from compare.timeline import Iteration, Trace
 
 if TYPE_CHECKING:
     from compare.measuring import Session
 
 # A pass below this length finds the caches and threads that another contender left, a visible share of its time:
-# the first call of its turn is no sample.
+# the first calls of its turn are no samples.
 SHORT_PASS_S = 0.05
+# On a CPU the pool of another process's threads waits for work by spinning, for some milliseconds after its last call,
+# on the cores that are needed now.  A GPU's queue has no such neighbours: one call is enough.
+SETTLE_S: dict[Device, float] = {"cpu": 0.01, "gpu": 0.0}
+MOST_SETTLING = 20  # calls: reading a short one back from the trace costs more than running it
 Key = tuple[Contender, PassName]
+
+
+def settling(device: Device, pass_s: float, after_other: bool) -> int:
+    """How many iterations of ``pass_s`` seconds at the start of a turn are no samples.
+
+    ``after_other``: the turn before it was another process's.
+    """
+    if pass_s >= SHORT_PASS_S:
+        return 0
+    return max(1, min(MOST_SETTLING, ceil(SETTLE_S[device] / pass_s))) if after_other else 1
 
 
 def nothing() -> None:
@@ -62,14 +78,20 @@ class Turns:
         around = partial(session.profiler.window, self._label(request)) if request.profiled else watch
         gc.disable()
         try:
-            if session.cache == "warm" and session.seconds_of(request.contender)[name] < SHORT_PASS_S:
-                session.run(programs, name)
+            if session.cache == "warm":
+                self._settle(programs, request)
             before = session.evict if session.cache == "cold" else nothing
             for _ in range(request.count):
                 session.run(programs, name, around, before)
         finally:
             gc.enable()
         return Turned(wall_s=tuple(watch.seconds), page_faults=watch.page_faults)
+
+    def _settle(self, programs: Programs, request: Turn) -> None:
+        """Run without taking samples until the neighbour's traces are gone."""
+        pass_s = self._session.seconds_of(request.contender)[request.pass_name]
+        for _ in range(settling(self._session.device, pass_s, request.after_other)):
+            self._session.run(programs, request.pass_name)
 
     def _label(self, request: Turn) -> str:
         key = (request.contender, request.pass_name)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import jax
 from jax.profiler import ProfileData, ProfileOptions
+from jaxlib._profiler import ProfilerSession  # type: ignore[import-not-found]
 
-from compare.timeline import Allocation, Span, Trace
+from compare.timeline import Allocation, Overlap, Span, Trace
 
 WINDOW = "compare:"
 GRAPH_LAUNCH = "cuGraphLaunch"  # what XLA calls a command buffer
@@ -20,6 +19,7 @@ END = "end: "
 # XLA:CPU hands these to its thread pool and returns; the thread that does the last task runs what follows them as well
 # (even the begin of the next execution) and only then sets the mark of their end.
 ASYNCHRONOUS = ("dot", "convolution")
+PRODUCT_ENDS = tuple(END + name for name in ASYNCHRONOUS)
 FOLLOWED = "ThunkExecutor::Execute"
 DONE = (FOLLOWED, END, "ThreadpoolListener::")
 SOURCE = "XPlane allocation events"
@@ -37,44 +37,55 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
     options.python_tracer_level = 0
     options.host_tracer_level = 2 if memory or jax.default_backend() == "cpu" else 1
     found: list[Trace] = []
-    with tempfile.TemporaryDirectory(prefix="compare-xplane-") as folder:
-        with jax.profiler.trace(folder, profiler_options=options):
-            yield found
-        [path] = Path(folder).rglob("*.xplane.pb")
-        found.append(_read(ProfileData.from_file(str(path))))
+    session = ProfilerSession(options)  # of jax.profiler.trace, which also writes what it saw as JSON: half a second
+    try:
+        yield found
+    finally:
+        seen = session.stop_and_get_profile_data()
+    found.append(_read(seen))
 
 
 def _read(data: ProfileData) -> Trace:
     """Kernels are the events of the GPU planes; on a CPU, ops are the host events that name an HLO op."""
-    windows, work, allocations, graphs = [], [], [], []
+    work, allocations, graphs = [], [], []
     products: list[tuple[Any, Any]] = []
     ends: dict[Any, int] = {}
+    windows = [_window(event) for _, event in _events(data) if event.name.startswith(WINDOW)]
+    timed = Overlap(windows)
     for plane in data.planes:
-        on_gpu, on_host = plane.name.startswith("/device:GPU"), plane.name.startswith("/host:")
-        if on_host:
+        if plane.name.startswith("/host:"):
             ends |= {mark: end_ns for line in plane.lines for mark, end_ns in _ends(line.events)}
-        for event in (event for line in plane.lines for event in line.events):
-            if on_gpu:
+    for place, event in _events(data):
+        if event.name in ("MemoryAllocation", "MemoryDeallocation"):
+            allocations.append(_allocation(event))
+        elif not timed(event.start_ns, event.end_ns):
+            continue
+        elif place.startswith("/device:GPU"):
+            work.append(_span(event, event.name))
+        elif event.name == GRAPH_LAUNCH:
+            graphs.append(int(event.start_ns))
+        elif place.startswith("/host:") and _is_op(event):
+            if event.name.startswith(ASYNCHRONOUS):
+                products.append((event, dict(event.stats).get("_p")))
+            else:
                 work.append(_span(event, event.name))
-            elif event.name.startswith(WINDOW):
-                windows.append(_span(event, event.name.removeprefix(WINDOW)))
-            elif event.name == GRAPH_LAUNCH:
-                graphs.append(int(event.start_ns))
-            elif event.name in ("MemoryAllocation", "MemoryDeallocation"):
-                allocations.append(_allocation(event))
-            elif on_host and _is_op(event):
-                if event.name.startswith(ASYNCHRONOUS):
-                    products.append((event, dict(event.stats).get("_p")))
-                else:
-                    work.append(_span(event, event.name))
     return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations, graphs)
 
 
+def _events(data: ProfileData) -> Iterator[tuple[str, Any]]:
+    """Every event, with the name of its plane."""
+    return ((plane.name, event) for plane in data.planes for line in plane.lines for event in line.events)
+
+
+def _window(event: Any) -> Span:
+    return _span(event, event.name.removeprefix(WINDOW))
+
+
 def _ends(thread: Iterable[Any]) -> Iterator[tuple[Any, int]]:
-    """The marks of a thread and when what they stand for was done: before what followed it on the same thread."""
+    """The marks of products on a thread and when these were done: before what followed them on the same thread."""
     done = sorted((event for event in thread if event.name.startswith(DONE)), key=lambda event: event.end_ns)
     for before, event in pairwise([None, *done]):
-        if event is not None and event.name.startswith(END):
+        if event is not None and event.name.startswith(PRODUCT_ENDS):
             followed = before is not None and before.name == FOLLOWED
             yield dict(event.stats).get("_c"), int(before.start_ns if followed else event.start_ns)
 

@@ -13,6 +13,9 @@ def event(name: str, start_ns: int, end_ns: int, **stats: Any) -> SimpleNamespac
     return SimpleNamespace(name=name, start_ns=start_ns, end_ns=end_ns, stats=list(stats.items()))
 
 
+WINDOW = event("compare:step", 0, 1000)
+
+
 def read(**planes: list[list[SimpleNamespace]]) -> Trace:
     names = {"host": "/host:CPU", "gpu": "/device:GPU:0"}
     return profiler._read(
@@ -35,7 +38,7 @@ def test_a_product_lasts_until_the_mark_of_its_end_and_not_only_while_it_is_queu
         event("end: dot.1", 90, 91, _c=7),
         event("end: dot.1", 500, 501, _c=8),  # another execution's
     ]
-    assert read(host=[[product(10, 12, 7)], pool]).work == [Span("dot.1", 10, 90)]
+    assert read(host=[[WINDOW, product(10, 12, 7)], pool]).work == [Span("dot.1", 10, 90)]
 
 
 def test_what_the_last_thread_runs_before_it_sets_the_mark_is_not_the_products_time() -> None:
@@ -47,7 +50,10 @@ def test_what_the_last_thread_runs_before_it_sets_the_mark_is_not_the_products_t
         event("end: copy.2", 70, 71, _c=9),
         event("end: dot.1", 481, 482, _c=7),
     ]
-    assert sorted(read(host=[[product(10, 12, 7)], pool]).work) == [Span("copy.2", 61, 70), Span("dot.1", 10, 60)]
+    assert sorted(read(host=[[WINDOW, product(10, 12, 7)], pool]).work) == [
+        Span("copy.2", 61, 70),
+        Span("dot.1", 10, 60),
+    ]
 
 
 def test_a_late_mark_does_not_carry_a_product_into_the_next_window() -> None:
@@ -59,11 +65,12 @@ def test_a_late_mark_does_not_carry_a_product_into_the_next_window() -> None:
 
 
 def test_without_its_mark_a_product_is_no_longer_than_its_event() -> None:
-    assert read(host=[[product(10, 12, 7)]]).work == [Span("dot.1", 10, 12)]
+    assert read(host=[[WINDOW, product(10, 12, 7)]]).work == [Span("dot.1", 10, 12)]
 
 
 def test_waiting_and_unnamed_events_are_no_work() -> None:
     events = [
+        WINDOW,
         event("ThunkExecutor::Execute (wait for completion)", 0, 99, hlo_op="x"),
         event("PjitFunction(step)", 0, 99),
     ]
@@ -85,3 +92,9 @@ def test_memory_is_what_was_asked_for_and_not_the_block_that_the_pool_gave() -> 
         event("MemoryDeallocation", 9, 9, **sizes),
     ]
     assert read(host=[events]).allocations == [Allocation(5, 1000), Allocation(6, 0), Allocation(9, -1000)]
+
+
+def test_what_shares_no_moment_with_a_window_is_left_out() -> None:
+    windows = [event("compare:step", 100, 200), event("compare:step", 300, 400)]
+    ops = [event("exp.1", start, start + 20, hlo_op="exp.1") for start in (50, 79, 80, 150, 200, 201, 240, 290, 401)]
+    assert [span.start_ns for span in read(host=[windows, ops]).work] == [80, 150, 200, 290]

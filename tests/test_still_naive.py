@@ -44,7 +44,7 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dic
     found: dict[PassName, PassResult] = {}
     session.turns.begin(Begin())
     for name in PASSES:
-        session.turns.take(Turn(contender=PLAIN, pass_name=name, count=2, round=0, profiled=True))
+        session.turns.take(Turn(contender=PLAIN, pass_name=name, count=2, round=0, profiled=True, after_other=False))
     for seen in session.turns.end(End(count={PLAIN.name: dict.fromkeys(PASSES, 2)})).seen:
         assert not seen.refused
         found[seen.pass_name] = PassResult(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from compare.records import Kernel
 from compare.timeline import (
     Allocation,
     Iteration,
+    Overlap,
     RefusedWindow,
     Span,
     Trace,
@@ -174,3 +177,11 @@ def test_freeing_a_block_from_before_the_window_makes_room_below_its_start() -> 
 
 def test_events_may_come_in_any_order() -> None:
     assert memory((130, -500), (110, 1000), (140, 200), (120, 500)) == (1500, 1200)
+
+
+@given(st.lists(st.integers(1, 20), max_size=12), st.integers(-5, 250), st.integers(0, 60))
+def test_overlap_is_what_it_says(lengths: list[int], start: int, length: int) -> None:
+    edges = [0, *accumulate(lengths)]
+    windows = [Span("w", *pair) for pair in list(pairwise(edges))[::2]]
+    slow = any(window.start_ns <= start + length and start <= window.end_ns for window in windows)
+    assert Overlap(reversed(windows))(start, start + length) == slow

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from compare.timeline import Allocation, Span, Trace
+from compare.timeline import Allocation, Overlap, Span, Trace
 
 WINDOW = "compare:"
 GRAPH_LAUNCH = "cudaGraphLaunch"
@@ -43,27 +44,36 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
 
 def _read(events: Any, gpu: bool) -> Trace:
     """Sort Kineto's events into windows, work and allocations of the device."""
-    windows, work, allocations, graphs = [], [], [], []
-    for event in events:
-        name, on_gpu = event.name(), event.device_type().name == "CUDA"
+    work, allocations, graphs = [], [], []
+    found = [(event, event.name()) for event in events]
+    windows = [
+        _span(event, name.removeprefix(WINDOW))
+        for event, name in found
+        if name.startswith(WINDOW) and not _on_device(event)
+    ]
+    timed = Overlap(windows)
+    for event, name in found:
+        start_ns = event.start_ns()
         if name == "[memory]":
-            if on_gpu == gpu:
-                allocations.append(Allocation(event.start_ns(), event.nbytes()))
-        elif name.startswith(WINDOW):
-            if not on_gpu:
-                windows.append(_span(event, name.removeprefix(WINDOW)))
-        elif on_gpu == gpu and _is_work(event, name, gpu):
+            if _on_device(event) == gpu:
+                allocations.append(Allocation(start_ns, event.nbytes()))
+        elif not timed(start_ns, start_ns + event.duration_ns()):
+            continue
+        elif _is_work(name, gpu) and _on_device(event) == gpu and not event.is_user_annotation():
             work.append(_span(event, name))
         elif name == GRAPH_LAUNCH:
-            graphs.append(event.start_ns())
+            graphs.append(start_ns)
     return Trace(windows, work, allocations, graphs)
 
 
-def _is_work(event: Any, name: str, gpu: bool) -> bool:
-    """Whether an event of the device is a kernel, a copy, a memset or an op, and not a span around some."""
-    if event.is_user_annotation():
-        return False
-    return not NOT_GPU_WORK.match(name) if gpu else bool(CPU_WORK.match(name))
+def _on_device(event: Any) -> bool:
+    return bool(event.device_type().name == "CUDA")
+
+
+@cache
+def _is_work(name: str, gpu: bool) -> bool:
+    """Whether it is the name of a kernel, a copy, a memset or an op, and not of what wraps or waits for them."""
+    return not name.startswith(WINDOW) and not NOT_GPU_WORK.match(name) if gpu else bool(CPU_WORK.match(name))
 
 
 def _span(event: Any, name: str) -> Span:

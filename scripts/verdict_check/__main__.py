@@ -42,7 +42,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--budget", type=SECONDS, default=2.0, help="seconds a contender and problem (default: 2)")
     parser.add_argument("--of", choices=("both", "program", "baselines"), default="both", help="whose (default: both)")
-    parser.add_argument("--sizes", choices=("all", "small"), default="all", help="12 problems, or 2 (default: all)")
+    parser.add_argument("--sizes", choices=("all", "small"), default="all", help="all problems, or 2 (default: all)")
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=PASSES)
     parser.add_argument("--out", type=Path, help="a new folder for tables, results and samples (default: nowhere)")

@@ -24,8 +24,10 @@ class Sizes(Record, frozen=True):
 
     @property
     def small(self) -> Sizes:
-        """Two of the problems, for a first look."""
-        return Sizes(batch=self.batch, seq_lens=self.seq_lens[2:4], d_models=self.d_models[-1:])
+        """Two of the problems, of middling length, for a first look."""
+        return Sizes(
+            batch=self.batch, seq_lens=self.seq_lens[len(self.seq_lens) // 3 :][:2], d_models=self.d_models[-1:]
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -41,8 +43,8 @@ EQUAL: dict[Device, Sizes] = {
 }
 # Batches of which the planted shares are whole, and an even number of rows for two CPU cores.
 PLANTED: dict[Device, Sizes] = {
-    "cpu": Sizes(batch=40, seq_lens=(64, 96, 128, 192, 256, 320)),
-    "gpu": Sizes(batch=100, seq_lens=(256, 512, 768, 1024, 1536, 2048)),
+    "cpu": Sizes(batch=40, seq_lens=(96, 192, 320)),
+    "gpu": Sizes(batch=100, seq_lens=(512, 1024, 2048)),
 }
 
 

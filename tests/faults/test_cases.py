@@ -100,8 +100,8 @@ def test_a_kernel_lost_in_a_whole_trace_never_becomes_a_sample(out: Path) -> Non
 
 
 def test_a_round_in_which_a_kernel_was_lost_is_taken_again_by_all(out: Path) -> None:
-    main(arguments(out, "fake:naive", "fake2:lost_in_a_round"))
-    found, other = row(out, "fake2:lost_in_a_round:eager"), row(out, "fake:naive:eager")
+    main(arguments(out, "fake:naive", "fake:lost_in_a_round"))
+    found, other = row(out, "fake:lost_in_a_round:eager"), row(out, "fake:naive:eager")
     assert found.passes["forward"].device_s == pytest.approx((0.001,) * 6)
     [note] = [each for each in found.warnings if each.code == "refused-windows"]
     assert "again: 1, the last because step: other kernels than in most iterations: missing {'softmax': 1}" in note.text

@@ -55,7 +55,7 @@ def test_a_cold_cache_is_evicted_before_each_sample_and_outside_of_it(cache: str
     session = prepared(cache)
     turns = Turns(session)
     turns.begin(Begin())
-    turns.take(Turn(contender=NAIVE, pass_name="backward", count=3, round=0, profiled=True))
+    turns.take(Turn(contender=NAIVE, pass_name="backward", count=3, round=0, profiled=True, after_other=False))
     names = [span.name for span in DEVICE._trace.work]
     assert names.count("double") == evictions
     if evictions:  # after the forward half of a backward, which would warm the cache up
@@ -71,7 +71,9 @@ def test_a_warm_turn_starts_with_a_call_that_is_no_sample() -> None:
 
     session = prepared("warm")
     before = DEVICE.clock_ns
-    turned = Turns(session).take(Turn(contender=NAIVE, pass_name="forward", count=2, round=0, profiled=False))
+    turned = Turns(session).take(
+        Turn(contender=NAIVE, pass_name="forward", count=2, round=0, profiled=False, after_other=False)
+    )
     assert len(turned.wall_s) == 2
     assert DEVICE.clock_ns - before >= 3 * 1_000_000
 
