@@ -43,6 +43,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--budget", type=SECONDS, default=2.0, help="seconds a contender and problem (default: 2)")
     parser.add_argument("--of", choices=("both", "program", "baselines"), default="both", help="whose (default: both)")
     parser.add_argument("--sizes", choices=("all", "small"), default="all", help="all problems, or 2 (default: all)")
+    parser.add_argument("--processes", type=int, metavar="P", help="of the program (default: its own)")
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=PASSES)
     parser.add_argument("--out", type=Path, help="a new folder for tables, results and samples (default: nowhere)")
@@ -60,6 +61,7 @@ def wanted(options: argparse.Namespace, out: Path) -> Wanted:
         contenders=tuple(options.contender),
         passes=tuple(name for name in PASSES if name in options.passes),
         small=options.sizes == "small",
+        processes=options.processes,
         program=options.of != "baselines",
         baselines=options.of != "program",
         out=out,

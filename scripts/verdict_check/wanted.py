@@ -56,6 +56,7 @@ class Wanted(Record, frozen=True):
     contenders: tuple[str, ...]
     passes: tuple[PassName, ...]
     small: bool
+    processes: int | None
     program: bool
     baselines: bool
     out: Path
@@ -67,8 +68,9 @@ class Wanted(Record, frozen=True):
 
     @property
     def common_words(self) -> tuple[str, ...]:
-        """Device, dtype and passes as options of the program."""
-        return ("--device", self.device, "--dtype", DTYPE[self.device], "--pass", *self.passes)
+        """Device, dtype, passes and processes as options of the program."""
+        several = ("--processes", str(self.processes)) if self.processes else ()
+        return ("--device", self.device, "--dtype", DTYPE[self.device], "--pass", *self.passes, *several)
 
     def problems(self, sizes: dict[Device, Sizes]) -> tuple[Problem, ...]:
         """The problems that the program makes of the same words."""
