@@ -23,9 +23,11 @@ Line = tuple[str, str, Finding]
 
 
 def examine(console: Console) -> bool:
-    """Print every finding as it comes; returns whether all that applies to this machine passes."""
+    """Print all findings; returns whether all that applies to this machine passes."""
     lines: list[Line] = []
     for name in BACKENDS:
+        if not console.is_terminal:
+            console.print(f"looking at {name}")
         with console.status(f"looking at {name}"):
             lines += of_backend(name)
     console.print(table(lines))

@@ -71,10 +71,15 @@ def allocator(malloc: Malloc) -> dict[str, str]:
 def relevant(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that can change a result, without anything that looks like a secret; of a compiler its name."""
     return {
-        name: Path(value).name if name in ("CC", "CXX") else value
+        name: printable(Path(value).name if name in ("CC", "CXX") else value)
         for name, value in sorted(environment.items())
         if RELEVANT.fullmatch(name) and not SECRET.search(name)
     }
+
+
+def printable(text: str) -> str:
+    """The text with bytes that are not UTF-8 spelled out, as they come in arguments and variables."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def host() -> dict[str, str]:

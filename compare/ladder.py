@@ -15,6 +15,7 @@ from compare.summary import device_time, trusted, wall_time
 class Rungs(msgspec.Struct, frozen=True):
     """The ladder of one pass, in seconds; ``dispatch_s`` is what a steady call takes beside the device's work.
 
+    ``after`` is a contender of the same worker that compiled before, so that the compiler and its caches were warm.
     ``pays_after`` calls the costs of the pass are made good against ``against``, which compiles nothing; None: never.
     """
 
@@ -27,6 +28,7 @@ class Rungs(msgspec.Struct, frozen=True):
     warm: Cost | None
     dispatch_s: float
     steady_s: float
+    after: Contender | None
     against: Contender | None
     pays_after: float | None
 
@@ -36,7 +38,7 @@ def ladders(rows: Iterable[Row], backends: Sequence[DeviceReport]) -> list[Rungs
     reports = {report.backend: report for report in backends}
     groups = [measurements(found) for _, found in by_problem(rows)]
     return [
-        rungs(row, name, reports.get(row.contender.backend), uncompiled(group))
+        rungs(row, name, reports.get(row.contender.backend), uncompiled(group), before(row, group))
         for group in groups
         if any(row.warm_costs for row in group)
         for row in group
@@ -48,15 +50,28 @@ def ladders(rows: Iterable[Row], backends: Sequence[DeviceReport]) -> list[Rungs
 def uncompiled(rows: Sequence[Measurement]) -> Measurement | None:
     """The first row that compiles nothing and whose numbers agree."""
     return next(
-        (row for row in rows if trusted(row) and not any(cost.trace_s + cost.compile_s for cost in row.costs.values())),
+        (row for row in rows if trusted(row) and not compiles(row)),
         None,
     )
 
 
-def rungs(row: Measurement, name: PassName, report: DeviceReport | None, eager: Measurement | None) -> Rungs:
+def before(row: Measurement, group: Sequence[Measurement]) -> Contender | None:
+    """The first contender of the same backend that had compiled when this one began to."""
+    earlier = [each for each in group[: group.index(row)] if each.contender.backend == row.contender.backend]
+    return next((each.contender for each in earlier if compiles(each)), None) if compiles(row) else None
+
+
+def compiles(row: Measurement) -> bool:
+    """Whether anything was compiled for it."""
+    return any(cost.trace_s + cost.compile_s for cost in row.costs.values())
+
+
+def rungs(
+    row: Measurement, name: PassName, report: DeviceReport | None, eager: Measurement | None, after: Contender | None
+) -> Rungs:
     """The ladder of one pass of one row."""
-    compiles = row.costs[name].compile_s > 0
-    rival = eager if compiles and eager is not None and name in eager.passes else None
+    cold = row.costs[name].compile_s > 0 and after is None
+    rival = eager if cold and eager is not None and name in eager.passes else None
     wall_s, device_s = wall_time(row.passes[name]).median, device_time(row.passes[name]).median
     return Rungs(
         row.problem,
@@ -68,18 +83,14 @@ def rungs(row: Measurement, name: PassName, report: DeviceReport | None, eager: 
         row.warm_costs.get(name),
         max(0.0, wall_s - device_s),
         wall_s,
+        after,
         rival.contender if rival else None,
         pays_after(row, rival, name) if rival else None,
     )
 
 
 def pays_after(row: Measurement, rival: Measurement, name: PassName) -> float | None:
-    """Calls until the rival's slower calls have cost as much as compiling; None where they are not slower."""
+    """Calls until the rival's slower calls have cost as much as tracing and compiling; None: they are not slower."""
     gain_s = wall_time(rival.passes[name]).median - wall_time(row.passes[name]).median
-    extra_s = spent_s(row.costs[name]) - spent_s(rival.costs[name])
-    return max(0.0, extra_s / gain_s) if gain_s > 0 else None
-
-
-def spent_s(cost: Cost) -> float:
-    """All that came before the second call, in seconds."""
-    return cost.trace_s + cost.compile_s + cost.first_call_s
+    cost = row.costs[name]
+    return (cost.trace_s + cost.compile_s) / gain_s if gain_s > 0 else None

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from compare import inputs, launching, weighing
+from compare import caches, inputs, launching, weighing
 from compare.backends import Adapter, Programs
 from compare.circumstances import Cache
 from compare.clock import Stopwatch
@@ -43,7 +43,8 @@ TENSORS: dict[PassName, tuple[str, ...]] = {
     "step": ("out", "dq", "dk", "dv"),
 }
 STEADY_GAIN = 0.05  # steady: the newest call is no more than this share faster than the fastest before it
-FLOOD_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**28}  # several times the last-level cache
+FLOOD_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**28}  # at least, to evict the last-level cache,
+OVER_CACHE = 4  # and at least so many times as much as it holds
 Around = Callable[[], AbstractContextManager[Any]]
 
 
@@ -131,7 +132,8 @@ class Session:
     def evict(self) -> None:
         """Have the device read and write far more than its last-level cache holds, and wait for it."""
         if self._flood is None:
-            self._flood = self.adapter.put(np.ones(FLOOD_BYTES[self.device] // 4, np.float32), "float32")
+            size_bytes = max(FLOOD_BYTES[self.device], OVER_CACHE * (caches.last_level_bytes(self.device) or 0))
+            self._flood = self.adapter.put(np.ones(size_bytes // 4, np.float32), "float32")
         self.adapter.block(self.adapter.doubled(self._flood))
 
     def first_call(self, programs: Programs, name: PassName) -> tuple[Cost, Any]:

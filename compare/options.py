@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from compare import cases, devices
+from compare import cases, devices, environment
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
@@ -49,7 +49,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         contenders=contenders,
         out=options.out or new_folder(Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")),
         note=note,
-        command=shlex.join(["python", "-m", "compare", *argv]),
+        command=environment.printable(shlex.join(["python", "-m", "compare", *argv])),
     )
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from compare import timeline
 from compare.known_work import numbers, run, times
 from compare.messages import Finding, Result
-from compare.records import Device, Precision
+from compare.records import Device, Dtype, Precision
 
 if TYPE_CHECKING:
     from compare.measuring import Session
 
 STREAM_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**30}  # far more than a cache holds
 MATMUL_SIZE: dict[Device, int] = {"cpu": 1024, "gpu": 4096}
+MATMUL_DTYPE: dict[Device, Dtype] = {"cpu": "float32", "gpu": "bfloat16"}  # XLA takes long to choose an IEEE kernel
 TWOFOLD = (1.8, 2.2)  # a GPU's time for twice the bytes; its launches fill too much of so short a window
 COVERED = 0.8  # of a window of known bytes is device time; how long it takes is erratic where pages are handed out anew
 EIGHTFOLD = (4.5, 14.0)  # a product of matrices twice as large takes eight times as long; caches and few cores blur it
@@ -89,11 +90,14 @@ def known_bytes(session: Session) -> Finding:
 
 def known_flops(session: Session) -> Finding:
     """A product of matrices; of twice the size it must take about eight times as long."""
-    size = MATMUL_SIZE[session.device]
-    small, large = (numbers(session, n, n) for n in (size, 2 * size))
-    first, second = (times(session, partial(session.adapter.matmul, each, each, "ieee"))[0] for each in (small, large))
+    size, dtype = MATMUL_SIZE[session.device], MATMUL_DTYPE[session.device]
+    precision: Precision = "ieee" if dtype == "float32" else "default"
+    small, large = (numbers(session, n, n, dtype=dtype) for n in (size, 2 * size))
+    first, second = (
+        times(session, partial(session.adapter.matmul, each, each, precision))[0] for each in (small, large)
+    )
     rate = 2 * (2 * size) ** 3 / second / 1e12
-    text = f"{rate:.3g} TFLOP/s (float32, ieee); eight times the work in {second / first:.1f} times the time"
+    text = f"{rate:.3g} TFLOP/s ({dtype} {precision}); eight times the work in {second / first:.1f} times the time"
     return Finding(check="known FLOPs", result=within(second / first, EIGHTFOLD), text=text)
 
 

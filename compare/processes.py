@@ -34,6 +34,7 @@ def _case(rows: Sequence[Row]) -> Row:
     return replace(
         first,
         passes={name: _pass([(row.process, row.passes[name]) for row in (first, *measured)]) for name in first.passes},
+        stopped="budget" if any(row.stopped == "budget" for row in (first, *measured)) else first.stopped,
         agreement=disagreeing[0] if disagreeing else first.agreement,
         warnings=(*first.warnings, *dict.fromkeys(more), *lost),
     )

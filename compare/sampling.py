@@ -17,7 +17,20 @@ from compare import conditions, disturbances, kinds, naivety, prediction, summar
 from compare.circumstances import Settings
 from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
-from compare.messages import Begin, Begun, End, Ended, Failed, Prepared, Request, Residents, Turn, Turned, Unsupported
+from compare.messages import (
+    Begin,
+    Begun,
+    End,
+    Ended,
+    Failed,
+    Prepared,
+    Reply,
+    Request,
+    Residents,
+    Turn,
+    Turned,
+    Unsupported,
+)
 from compare.records import (
     MIN_ROUNDS,
     Conditions,
@@ -39,7 +52,8 @@ TURN_S: dict[Device, float] = {"cpu": 0.008, "gpu": 0.005}  # about this much of
 FEWEST_PER_TURN = 2  # where its start is no sample: one call in two would be lost,
 MOST_PER_TURN = 8  # and at most so many iterations of it: reading a short one back costs more than running it
 BLOCK_S = 1.0  # about this much between opening the profilers and closing them,
-MOST_PER_BLOCK = 40  # and at most so many rounds
+MOST_PER_BLOCK = 40  # and at most so many rounds,
+MOST_COLD_PER_BLOCK = 10  # fewer where each iteration waits for the cache to be evicted
 WALL_SHARE = 1 / 3  # wall rounds for each device round
 BLOCK_TRIES = 4  # blocks in a row in which not one round of a contender could be true
 
@@ -56,6 +70,13 @@ class Broken(Exception):
     def __init__(self, contender: Contender, failed: Failed) -> None:
         super().__init__(failed.reason)
         self.contender, self.failed = contender, failed
+
+
+def _expected(contender: Contender, reply: Reply, expected: type[Answer]) -> Answer:
+    """The reply, or Broken where it is another."""
+    if not isinstance(reply, expected):
+        raise Broken(contender, reply if isinstance(reply, Failed) else unexpected(reply))
+    return reply
 
 
 class Sampling:
@@ -82,6 +103,8 @@ class Sampling:
 
     def _per_turn(self, ready: Prepared) -> dict[PassName, int]:
         if self._settings.samples:
+            return dict.fromkeys(self._settings.passes, 1)
+        if self._settings.cache == "cold":  # nothing is lost to a start of the turn, and evicting takes its time
             return dict.fromkeys(self._settings.passes, 1)
         return {name: _iterations(self._settings.device, ready.seconds[name]) for name in self._settings.passes}
 
@@ -135,7 +158,8 @@ class Sampling:
             for each in active
             for name, count in self._counts[each].items()
         )
-        device_rounds = max(1, min(MOST_PER_BLOCK, int(BLOCK_S / round_s)))
+        most = MOST_PER_BLOCK if self._settings.cache == "warm" else MOST_COLD_PER_BLOCK
+        device_rounds = max(1, min(most, int(BLOCK_S / round_s)))
         return ceil(device_rounds * WALL_SHARE), device_rounds
 
     def _round(self, at: int, active: list[Contender], profiled: bool) -> dict[tuple[Contender, PassName], Turned]:
@@ -156,18 +180,16 @@ class Sampling:
         return taken
 
     def _end(self, workers: Iterable[Contender]) -> list[Ended]:
-        """Close the profilers of the workers that are still there."""
+        """Close the profilers of all workers that are still there, and only then say which of them failed."""
         counts = {contender.name: count for contender, count in self._counts.items()}
-        return [self._ask(each, End(count=counts), Ended) for each in workers if self._alive(each)]
+        replies = [(each, self._fleet.ask(each, End(count=counts))) for each in workers if self._alive(each)]
+        return [_expected(each, reply, Ended) for each, reply in replies]
 
     def _alive(self, contender: Contender) -> bool:
         return self._fleet.pid(self._fleet.seat(contender)) is not None
 
     def _ask(self, contender: Contender, request: Request, expected: type[Answer]) -> Answer:
-        reply = self._fleet.ask(contender, request)
-        if not isinstance(reply, expected):
-            raise Broken(contender, reply if isinstance(reply, Failed) else unexpected(reply))
-        return reply
+        return _expected(contender, self._fleet.ask(contender, request), expected)
 
     def _revive(self, active: list[Contender], again: Again, fail: Fail) -> None:
         """Prepare the contenders of lost workers anew; all of them again after each further failure."""
@@ -175,6 +197,7 @@ class Sampling:
         while waiting:
             contender = waiting.pop(0)
             reply = again(contender)
+            self._seat = ""
             self._restarted.add(contender)
             if isinstance(reply, Prepared):
                 self._ready[contender] = reply

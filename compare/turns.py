@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from math import ceil
+from time import sleep
 from typing import TYPE_CHECKING
 
 from compare import timeline
@@ -40,7 +41,7 @@ def settling(device: Device, pass_s: float, after_other: bool) -> int:
     ``after_other``: the turn before it was another process's.
     """
     if pass_s >= SHORT_PASS_S:
-        return 0
+        return 0  # a wait is enough where a call costs so much
     return max(1, min(MOST_SETTLING, ceil(SETTLE_S[device] / pass_s))) if after_other else 1
 
 
@@ -55,7 +56,7 @@ class Turns:
         self._session = session
         self._stack = ExitStack()
         self._found: list[Trace] = []
-        self._keys: list[Key] = []
+        self._rounds: dict[Key, set[int]] = {}  # that had a profiled turn
         self._kernels: dict[Key, Counter[str]] = {}
         self._confirmed: set[Key] = set()
 
@@ -66,7 +67,7 @@ class Turns:
     def begin(self, _: Begin) -> Begun:
         """Open the profiler."""
         gc.collect()
-        self._keys = []
+        self._rounds = {}
         self._found = self._stack.enter_context(self._session.profiler.trace())
         return Begun()
 
@@ -90,26 +91,30 @@ class Turns:
     def _settle(self, programs: Programs, request: Turn) -> None:
         """Run without taking samples until the neighbour's traces are gone."""
         pass_s = self._session.seconds_of(request.contender)[request.pass_name]
-        for _ in range(settling(self._session.device, pass_s, request.after_other)):
+        calls = settling(self._session.device, pass_s, request.after_other)
+        if request.after_other and not calls:
+            sleep(SETTLE_S[self._session.device])
+        for _ in range(calls):
             self._session.run(programs, request.pass_name)
 
     def _label(self, request: Turn) -> str:
         key = (request.contender, request.pass_name)
-        if key not in self._keys:
-            self._keys.append(key)
-        return f"{self._keys.index(key)}:{request.round}"
+        self._rounds.setdefault(key, set()).add(request.round)
+        return f"{list(self._rounds).index(key)}:{request.round}"
 
     def end(self, request: End) -> Ended:
-        """Close the profiler and sort what it saw into rounds."""
+        """Close the profiler and sort what it saw into rounds; nothing where it was never opened."""
         self._stack.close()
+        if not self._found:
+            return Ended(seen=())
         seen: dict[tuple[int, int], list[Iteration]] = defaultdict(list)
         for one in timeline.iterations(self._found[0]):
             index, _, round_number = one.label.partition(":")
             seen[int(index), int(round_number)].append(one)
         return Ended(
             seen=tuple(
-                self._seen(key, {at: ones for (k, at), ones in seen.items() if k == index}, request)
-                for index, key in enumerate(self._keys)
+                self._seen(key, {at: seen[index, at] for at in sorted(rounds)}, request)
+                for index, (key, rounds) in enumerate(self._rounds.items())
             )
         )
 

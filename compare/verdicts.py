@@ -34,12 +34,23 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def verdict(relative: Estimate, same_within: float) -> Verdict:
-    """What a ratio (time over the reference's time) says."""
-    if 1 - same_within <= relative.low and relative.high <= 1 + same_within:
+    """What a ratio (time over the reference's time) says, and each of its processes with it: no mean of opposites."""
+    found = _of_range(relative.low, relative.high, same_within)
+    return found if all(_on_the_side(found, each, same_within) for each in relative.by_process) else "UNDECIDED"
+
+
+def _of_range(low: float, high: float, same_within: float) -> Verdict:
+    if 1 - same_within <= low and high <= 1 + same_within:
         return "SAME"
-    if relative.high < 1:
+    if high < 1:
         return "FASTER"
-    return "SLOWER" if relative.low > 1 else "UNDECIDED"
+    return "SLOWER" if low > 1 else "UNDECIDED"
+
+
+def _on_the_side(found: Verdict, ratio: float, same_within: float) -> bool:
+    """Whether one process's ratio lies where the verdict says."""
+    sides = {"SAME": abs(ratio - 1) <= same_within, "FASTER": ratio < 1, "SLOWER": ratio > 1}
+    return sides.get(found, True)
 
 
 def compared(rows: Iterable[Row], same_within: float) -> list[Compared]:
@@ -78,6 +89,10 @@ def times_more_rounds(relative: Estimate, same_within: float) -> float:
 
 def advice(relative: Estimate, same_within: float) -> str:
     """What would decide an undecided ratio, in words."""
+    decided = _of_range(relative.low, relative.high, same_within) != "UNDECIDED"
+    if decided and verdict(relative, same_within) == "UNDECIDED":
+        low, high = min(relative.by_process), max(relative.by_process)
+        return f"nothing that one answer could be: the processes differ, {low:.3f}x to {high:.3f}x (see --processes)"
     more = times_more_rounds(relative, same_within)
     if not isfinite(more):
         return "more rounds: there are too few for an interval"

@@ -76,6 +76,7 @@ def test_every_committed_pass_has_its_products() -> None:
         (f"{VECTORIZED}at::native::FillFunctor<float>, std::array<char*, 1ul> >(int)", "memset"),
         ("Memset (Device)", "memset"),
         ("Memcpy DtoD (Device -> Device)", "copy"),
+        ("void multi_tensor_apply_kernel<TensorListMetadata<2>, UnaryOpFunctor<Half>, Copy<Half, Half> >", "copy"),
         ("wrapped_transpose_2", "copy"),
         ("bitcast_copy_fusion", "copy"),
         ("loop_convert_fusion", "elementwise"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compare.ladder import ladders
-from compare.records import PASSES, Cost
+from compare.records import PASSES, Contender, Cost
 from compare.report import markdown_costs
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
@@ -41,6 +41,15 @@ def test_compiling_pays_after_what_it_cost_over_what_a_call_gains() -> None:
     assert jax.pays_after is None  # it is slower
 
 
+def test_a_compiler_that_another_contender_warmed_is_named_and_never_pays() -> None:
+    graph = Contender(backend="torch", variant="naive", mode="graph")
+    found = ladders([*ROWS[:3], measurement(problem(16), graph, 5e-4, warm_costs=WARM)], REPORTS)
+    assert [(each.contender, each.after) for each in found if each.after] == [(graph, COMPILE)] * 3
+    assert {each.against for each in found if each.contender == graph} == {None}
+    text = markdown_costs.ladder([*ROWS[:3], measurement(problem(16), graph, 5e-4, warm_costs=WARM)], REPORTS)
+    assert "| `torch:naive:graph`, after `torch:naive:compile` | forward |" in text
+
+
 def test_against_wrong_numbers_nothing_pays() -> None:
     wrong = measurement(problem(16), EAGER, 2e-3, costs=NOTHING, agreement=samples.agreement(False))
     assert {each.against for each in ladders([ROWS[0], wrong], REPORTS)} == {None}
@@ -49,7 +58,7 @@ def test_against_wrong_numbers_nothing_pays() -> None:
 def test_the_report_shows_the_rungs() -> None:
     text = markdown_costs.ladder(ROWS, REPORTS)
     assert "| `torch:naive:compile` | forward |" in text
-    assert "191 calls, against `torch:naive:eager`" in text
+    assert "about 190 calls, against `torch:naive:eager`" in text
     assert "never, against `torch:naive:eager`" in text
     assert markdown_costs.ladder(ROWS[3:], REPORTS) == ""
 

@@ -105,3 +105,24 @@ def slower_by(row: Measurement, reference: Measurement, factor: float) -> Measur
         for name, result in row.passes.items()
     }
     return replace(row, passes=passes)
+
+
+@pytest.mark.parametrize(
+    ("by_process", "expected"),
+    [
+        ((0.998, 1.004), "SAME"),
+        ((0.97, 1.03), "UNDECIDED"),  # their mean is 1, and neither is
+        ((1.0, 1.02), "UNDECIDED"),
+    ],
+)
+def test_processes_that_differ_are_not_the_same(by_process: tuple[float, ...], expected: str) -> None:
+    relative = Estimate(1.0, 0.999, 1.001, 60, by_process)
+    assert verdicts.verdict(relative, 0.01) == expected
+    assert ("processes differ" in verdicts.advice(relative, 0.01)) == (expected == "UNDECIDED")
+
+
+@pytest.mark.parametrize(("by_process", "expected"), [((0.9, 0.95), "FASTER"), ((0.8, 1.1), "UNDECIDED")])
+def test_a_winner_wins_in_every_process(by_process: tuple[float, ...], expected: str) -> None:
+    assert verdicts.verdict(Estimate(0.93, 0.92, 0.94, 60, by_process), 0.01) == expected
+    mirrored = tuple(1 / each for each in by_process)
+    assert verdicts.verdict(Estimate(1 / 0.93, 1.05, 1.09, 60, mirrored), 0.01) == expected.replace("FASTER", "SLOWER")

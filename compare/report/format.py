@@ -23,6 +23,11 @@ def significant(value: float, digits: int = 3) -> str:
     return f"{value:.{max(digits - 1 - floor(log10(abs(rounded))), 0)}f}"
 
 
+def roughly(value: float) -> str:
+    """The value to two significant digits, where more would pretend to be known: ``about 190``."""
+    return f"about {float(f'{value:.1e}'):.0f}" if value >= 10 else f"about {value:.2g}"
+
+
 def ms(time_s: float) -> str:
     """Seconds as a bare number of milliseconds, for tables that name the unit once."""
     return significant(time_s * 1e3)

@@ -137,7 +137,8 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "On a CPU PyTorch's ops hold their own dispatch: below about a millisecond look at the wall time too.",
         "Wall time: host time of one iteration without a profiler, synchronised at both ends.",
         "Every time is a median over rounds with its 95% distribution-free interval, written as the longer arm in "
-        f"percent; ±? means fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
+        f"percent (of several processes their medians and intervals are joined, see docs/method.md); ±? means "
+        f"fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
         "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size. "
         "Another process may run other autotuned kernels.",
         "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both "

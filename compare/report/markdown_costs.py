@@ -38,9 +38,13 @@ def ladder(rows: Sequence[Row], backends: Sequence[DeviceReport]) -> str:
         ">First call", ">Dispatch", ">Steady call", ">Pays for itself after",
     )  # fmt: skip
     note = (
-        f"{escape(found[0].problem.label)}. Compile: the compile cache was empty; warm: everything was compiled once "
-        "before. Dispatch: the wall time of a steady call less its device time. Pays for itself: calls until an eager "
-        "contender's slower calls have cost what compiling did; never where they are not slower."
+        f"{escape(found[0].problem.label)}. Compile: the compile cache was empty, but for what a contender of the same "
+        "worker had compiled before, which the line names; warm: everything was compiled once before. First call: "
+        "beside compiling; the first of a worker starts the libraries. Backward: the forward half of training and the "
+        "backward, in JAX two programs; PyTorch's step runs the same two and compiles nothing more, JAX's is a program "
+        "of its own. Dispatch: the wall time of a steady call less its device time. Pays for itself: calls until an "
+        "eager contender's slower calls (by the wall, so roughly) have cost what tracing and compiling did; never "
+        "where they are not slower, and not said where the compiler was warm."
     )
     return section("Cost ladder", note, table(columns, map(ladder_line, found)))
 
@@ -51,14 +55,15 @@ def ladder_line(rungs: Rungs) -> list[str]:
     before = (rungs.import_s, rungs.start_s, cost.trace_s, cost.compile_s)
     calls = (cost.first_call_s, rungs.dispatch_s, rungs.steady_s)
     again = spent(warm.compile_s) if warm else fmt.NONE
-    return [code(rungs.contender.name), rungs.pass_name, *map(spent, before), again, *map(spent, calls), pays(rungs)]
+    name = code(rungs.contender.name) + (f", after {code(rungs.after.name)}" if rungs.after else "")
+    return [name, rungs.pass_name, *map(spent, before), again, *map(spent, calls), pays(rungs)]
 
 
 def pays(rungs: Rungs) -> str:
     """After how many calls, against whom."""
     if rungs.against is None:
         return fmt.NONE
-    calls = "never" if rungs.pays_after is None else f"{fmt.significant(rungs.pays_after)} calls"
+    calls = "never" if rungs.pays_after is None else f"{fmt.roughly(rungs.pays_after)} calls"
     return f"{calls}, against {code(rungs.against.name)}"
 
 
@@ -75,8 +80,9 @@ def launching(rows: Sequence[Row]) -> str:
     columns = ("Problem", "Contender", "Pass", ">Device (ms)", ">One call (ms)", ">In a stream (ms)", ">CUDA graphs")
     note = (
         "One call: issued and awaited. In a stream: many calls issued one after the other and awaited once, per call. "
-        "A stream can be no faster than the device. CUDA graphs: launched in one call (XLA's command buffers are CUDA "
-        "graphs too); where there are none, every kernel is launched by itself."
+        "A stream can be no faster than the device; streams are timed after all single calls, without turns. CUDA "
+        "graphs: launched in one call (XLA's command buffers are CUDA graphs too); where there are none, every kernel "
+        "is launched by itself."
     )
     lines = [line for row in streamed for line in launch_lines(row)]
     return section("Launch cost", note, table(columns, lines))

@@ -39,6 +39,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a Markdown file for the tables")
     parser.add_argument("--child", nargs=2, metavar=("TASK", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.out and not options.out.absolute().parent.is_dir():
+        parser.error(f"--out {options.out}: there is no folder {options.out.absolute().parent}")
     if options.child:
         task = msgspec.json.decode(options.child[0], type=Task)
         Path(options.child[1]).write_bytes(msgspec.json.encode(PARTS[task.part](task)))

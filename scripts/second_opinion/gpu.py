@@ -22,7 +22,7 @@ from scripts.second_opinion.longrun import long_run
 from scripts.second_opinion.ncu import COPY, Timed
 
 PASSES: tuple[PassName, ...] = ("forward", "backward")
-WARM_UPS, ITERATIONS, LEAST, ATTEMPTS, NCU_CALLS = 5, 24, 20, 4, 3
+WARM_UPS, ITERATIONS, LEAST, ATTEMPTS, NCU_CALLS = 5, 24, 20, 4, 9
 
 
 class Ours(msgspec.Struct, frozen=True):

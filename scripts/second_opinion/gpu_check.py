@@ -66,7 +66,8 @@ def long_runs(ours: Sequence[Ours]) -> Sheet:
         "Long runs without a profiler",
         ("case", "pass", ">device ms", ">long run ms", ">calls", ">ratio", "verdict"),
         remarks=[
-            "PyTorch by CUDA events, JAX by the wall; a backward takes residuals that were made before",
+            "PyTorch by CUDA events, around each backward after its forward half; JAX by the wall, all backwards on one"
+            " set of residuals",
             f"ok: within {WITHIN:.0%}; judged where kernels take {JUDGED_S * 1e6:.0f} us on average, for the gaps"
             " between kernels, which device time leaves out, are in a long run",
         ],

@@ -12,8 +12,6 @@ from compare.measuring import Session
 from compare.records import PassName
 
 RUN_S = 0.3
-KEPT_BYTES = 16 * 2**30  # of residuals that wait for their backward
-MOST_KEPT = 64
 
 
 def long_run(session: Session, programs: Programs, name: PassName, device_s: float) -> tuple[float, int]:
@@ -41,33 +39,33 @@ def _by_the_wall(session: Session, programs: Programs, name: PassName, calls: in
 
 
 def _by_events(session: Session, programs: Programs, name: PassName, calls: int) -> tuple[float, int]:
-    """PyTorch: a backward uses its residuals up, so they are made before, as many sets at a time as memory allows."""
+    """PyTorch: around all forwards together; around each backward, whose forward half keeps the GPU busy before it."""
     cuda, block = import_module("torch").cuda, session.adapter.block
-    at_a_time = _sets(session, programs, calls) if name == "backward" else calls
-    total_s, done = 0.0, 0
-    while done < calls:
-        saved = [programs.save() if name == "backward" else None for _ in range(at_a_time)]
-        start, end = cuda.Event(enable_timing=True), cuda.Event(enable_timing=True)
-        block(None)
-        _call(programs, name, block(programs.save()) if name == "backward" else None)  # the GPU is busy when it starts
-        start.record()
-        while saved:
-            _call(programs, name, saved.pop())
-        end.record()
-        block(None)
-        total_s += start.elapsed_time(end) / 1e3
-        done += at_a_time
-    return total_s / done, done
+    _call(programs, name, block(programs.save()) if name == "backward" else None)  # the GPU is busy when it starts
+    if name == "backward":
+        spans = [_backward_between(cuda, programs) for _ in range(calls)]
+    else:
+        start = _event(cuda)
+        for _ in range(calls):
+            _call(programs, name, None)
+        spans = [(start, _event(cuda))]
+    block(None)
+    return sum(start.elapsed_time(end) for start, end in spans) / 1e3 / calls, calls
 
 
-def _sets(session: Session, programs: Programs, calls: int) -> int:
-    """How many sets of residuals may stand side by side."""
-    before = session.adapter.counters()
-    saved = session.adapter.block(programs.save())
-    after = session.adapter.counters()
-    del saved
-    size = after.in_use_bytes - before.in_use_bytes if before and after else KEPT_BYTES
-    return max(1, min(calls, MOST_KEPT, KEPT_BYTES // max(1, size)))
+def _backward_between(cuda: Any, programs: Programs) -> tuple[Any, Any]:
+    """A backward between two events.  The forward half before it leaves the cache as it does before ours."""
+    saved = programs.save()
+    start = _event(cuda)
+    _call(programs, "backward", saved)
+    return start, _event(cuda)
+
+
+def _event(cuda: Any) -> Any:
+    """A moment of the GPU's stream."""
+    event = cuda.Event(enable_timing=True)
+    event.record()
+    return event
 
 
 def _call(programs: Programs, name: PassName, saved: Any) -> Any:

@@ -19,7 +19,7 @@ from time import perf_counter
 
 from rich.console import Console
 
-from compare.arguments import SECONDS
+from compare.arguments import SECONDS, whole
 from compare.backends import BACKENDS
 from compare.options import check_out
 from compare.records import PASSES
@@ -40,14 +40,25 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("checks", nargs="+", choices=tuple(CHECKS))
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--budget", type=SECONDS, default=2.0, help="seconds a contender and problem (default: 2)")
+    parser.add_argument(
+        "--budget",
+        type=SECONDS,
+        default=2.0,
+        help="seconds a contender and problem (default: 2; repeat runs --quick as it comes)",
+    )
     parser.add_argument("--of", choices=("both", "program", "baselines"), default="both", help="whose (default: both)")
     parser.add_argument("--sizes", choices=("all", "small"), default="all", help="all problems, or 2 (default: all)")
-    parser.add_argument("--processes", type=int, metavar="P", help="of the program (default: its own)")
+    parser.add_argument(
+        "--processes", type=whole("processes", 100), metavar="P", help="of the program (default: its own)"
+    )
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=PASSES)
     parser.add_argument("--out", type=Path, help="a new folder for tables, results and samples (default: nowhere)")
     options = parser.parse_args(argv)
+    try:
+        check_out(options.out)
+    except ValueError as error:
+        parser.error(str(error))
     if options.checks == ["repeat"] and options.of == "baselines":
         parser.error("repeat: the baselines have no part in it")
     return options
@@ -92,7 +103,6 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         out = options.out or Path(folder)
-        check_out(options.out)
         out.mkdir(parents=True, exist_ok=True)
         held = []
         for name in dict.fromkeys(options.checks):

@@ -11,7 +11,7 @@ from scripts.verdict_check import tables
 from scripts.verdict_check.baselines import Baselines, notes
 from scripts.verdict_check.program import Program
 from scripts.verdict_check.tables import Table
-from scripts.verdict_check.trials import Ask, Trial, Workers, equal_asks, ours, planted_asks
+from scripts.verdict_check.trials import Ask, Trial, Workers, complete, equal_asks, ours, planted_asks
 from scripts.verdict_check.wanted import EQUAL, PLANTED, Wanted, share_of
 
 OPPOSITE = {"FASTER": "SLOWER", "SLOWER": "FASTER"}
@@ -43,7 +43,9 @@ def aa(wanted: Wanted, say: Say) -> Outcome:
             trials += baselines.compare(wanted.equal(name), EQUAL, workers)
     verdicts = tables.verdicts("The same contender against itself: this program's verdicts", "seated", groups)
     shown = ([verdicts] if wanted.program else []) + [tables.equal(trials)]
-    return Outcome(shown, equal_asks(trials), notes(wanted.device) if wanted.baselines else [])
+    count = len(groups) * len(wanted.problems(EQUAL)) * len(wanted.passes)
+    asks = [*([complete(trials, count)] if wanted.program else []), *equal_asks(trials)]
+    return Outcome(shown, asks, notes(wanted.device) if wanted.baselines else [])
 
 
 def planted(wanted: Wanted, say: Say) -> Outcome:
@@ -62,7 +64,9 @@ def planted(wanted: Wanted, say: Say) -> Outcome:
             trials += baselines.compare(slowed, PLANTED, "backend")
     verdicts = tables.verdicts("Planted slow-downs: this program's verdicts", "more work", groups)
     shown = ([verdicts] if wanted.program else []) + [tables.planted(trials)]
-    return Outcome(shown, planted_asks(trials), notes(wanted.device) if wanted.baselines else [])
+    count = len(groups) * len(wanted.problems(PLANTED)) * len(wanted.passes)
+    asks = [*([complete(trials, count)] if wanted.program else []), *planted_asks(trials)]
+    return Outcome(shown, asks, notes(wanted.device) if wanted.baselines else [])
 
 
 def repeat(wanted: Wanted, say: Say) -> Outcome:

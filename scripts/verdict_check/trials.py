@@ -118,6 +118,12 @@ def tally(trials: Sequence[Trial]) -> Tally:
     return Tally(len(trials), calls.count("SLOWER"), calls.count("FASTER"), off)
 
 
+def complete(trials: Sequence[Trial], expected: int) -> Ask:
+    """That the program judged every pair: a row without numbers, or with wrong ones, is no trial."""
+    found = sum(each.method == OURS for each in trials)
+    return Ask("every pair judged", f"{found} of {expected}", found == expected)
+
+
 def equal_asks(trials: Sequence[Trial]) -> list[Ask]:
     """Of the same contender twice: hardly ever told apart, and ratios near 1."""
     found = tally([each for each in trials if each.method == OURS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter
 
 import msgspec
 import pytest
@@ -11,9 +12,9 @@ from compare import results
 from compare.cli import main
 from compare.fleet import Fleet
 from compare.measuring import Session
-from compare.messages import Failed, Recompile, Reply, Request, Stream
+from compare.messages import Begin, End, Ended, Failed, Recompile, Reply, Request, Stream, Turn
 from compare.records import Case, Contender
-from compare.turns import Turns
+from compare.turns import SETTLE_S, Turns
 from tests.fake_attn.device import DEVICE
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
 from tests.samples import problem
@@ -50,8 +51,6 @@ def prepared(cache: str) -> Session:
 
 @pytest.mark.parametrize(("cache", "evictions"), [("warm", 0), ("cold", 3)])
 def test_a_cold_cache_is_evicted_before_each_sample_and_outside_of_it(cache: str, evictions: int) -> None:
-    from compare.messages import Begin, End, Turn
-
     session = prepared(cache)
     turns = Turns(session)
     turns.begin(Begin())
@@ -67,8 +66,6 @@ def test_a_cold_cache_is_evicted_before_each_sample_and_outside_of_it(cache: str
 
 
 def test_a_warm_turn_starts_with_a_call_that_is_no_sample() -> None:
-    from compare.messages import Turn
-
     session = prepared("warm")
     before = DEVICE.clock_ns
     turned = Turns(session).take(
@@ -76,6 +73,52 @@ def test_a_warm_turn_starts_with_a_call_that_is_no_sample() -> None:
     )
     assert len(turned.wall_s) == 2
     assert DEVICE.clock_ns - before >= 3 * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("pass_s", "after_other", "calls"), [(1e-3, True, 10), (1e-3, False, 1), (1e-5, True, 20), (0.1, True, 0)]
+)
+def test_after_another_processs_turn_more_calls_are_no_samples(pass_s: float, after_other: bool, calls: int) -> None:
+    session = prepared("warm")
+    session.seconds_of(NAIVE)["forward"] = pass_s
+    before, begin = DEVICE.clock_ns, perf_counter()
+    turn = Turn(contender=NAIVE, pass_name="forward", count=2, round=0, profiled=False, after_other=after_other)
+    assert len(Turns(session).take(turn).wall_s) == 2
+    assert (DEVICE.clock_ns - before) // 1_000_000 == calls + 2
+    assert calls or perf_counter() - begin > SETTLE_S["cpu"]
+
+
+def test_rounds_of_which_the_profiler_saw_nothing_are_refused_with_a_reason() -> None:
+    session = prepared("warm")
+    turns = Turns(session)
+    turns.begin(Begin())
+    for at in range(2):
+        turns.take(Turn(contender=NAIVE, pass_name="forward", count=2, round=at, profiled=True, after_other=False))
+    DEVICE._trace.windows.clear()
+    [seen] = turns.end(End(count={NAIVE.name: {"forward": 2}})).seen
+    assert seen.device_s == {}
+    assert seen.refused == dict.fromkeys(range(2), "forward: expected 2 windows in the trace, got 0")
+
+
+def test_a_profiler_that_was_never_opened_saw_nothing() -> None:
+    assert Turns(prepared("warm")).end(End(count={})) == Ended(seen=())
+
+
+def test_a_failure_to_close_one_profiler_leaves_no_other_open(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, failed = Fleet.ask, list[Request]()
+
+    def fail_once(self: Fleet, contender: Contender, request: Request) -> Reply:
+        reply = ask(self, contender, request)
+        if isinstance(request, End) and contender.backend == "fake" and not failed:
+            failed.append(request)
+            self.drop(self.seat(contender))
+            return Failed(status="ERROR", stage="end", reason="the trace could not be read")
+        return reply
+
+    monkeypatch.setattr(Fleet, "ask", fail_once)
+    assert main(arguments(out, "fake:naive", "fake2:naive")) == 3
+    assert outcomes(out) == {("fake:naive:eager", 16): "ERROR", ("fake2:naive:eager", 16): "ok"}
+    assert row(out, "fake2:naive:eager").warnings == ()
 
 
 def test_a_cold_run_says_so(out: Path) -> None:
