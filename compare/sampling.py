@@ -9,11 +9,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from math import ceil
 from time import perf_counter
 from typing import Literal, TypeVar
 
-from compare import conditions, disturbances, kinds, naivety, prediction, summary
+from compare import conditions, disturbances, kinds, naivety, pacing, prediction, summary
 from compare.circumstances import Settings
 from compare.conditions import Watch
 from compare.fleet import Fleet, unexpected
@@ -35,7 +34,6 @@ from compare.records import (
     MIN_ROUNDS,
     Conditions,
     Contender,
-    Device,
     Measurement,
     Notice,
     PassName,
@@ -43,25 +41,11 @@ from compare.records import (
     Problem,
 )
 from compare.samples import Samples
-from compare.turns import settling
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 Fail = Callable[[Contender, Failed], None]
 Answer = TypeVar("Answer")
-TURN_S: dict[Device, float] = {"cpu": 0.008, "gpu": 0.005}  # about this much of one pass in one turn,
-FEWEST_PER_TURN = 2  # where its start is no sample: one call in two would be lost,
-MOST_PER_TURN = 8  # and at most so many iterations of it: reading a short one back costs more than running it
-BLOCK_S = 1.0  # about this much between opening the profilers and closing them,
-MOST_PER_BLOCK = 40  # and at most so many rounds,
-MOST_COLD_PER_BLOCK = 10  # fewer where each iteration waits for the cache to be evicted
-WALL_SHARE = 1 / 3  # wall rounds for each device round
 BLOCK_TRIES = 4  # blocks in a row in which not one round of a contender could be true
-
-
-def _iterations(device: Device, pass_s: float) -> int:
-    """How many iterations of a pass of ``pass_s`` seconds are samples of one turn."""
-    fewest = FEWEST_PER_TURN if settling(device, pass_s, after_other=False) else 1
-    return max(fewest, min(MOST_PER_TURN, int(TURN_S[device] / pass_s)))
 
 
 class Broken(Exception):
@@ -93,20 +77,16 @@ class Sampling:
         self._fleet, self._settings, self._problem, self._say = fleet, settings, problem, say
         self._ready = dict(ready)
         self._order = random.Random(settings.seed)
-        self._counts = {contender: self._per_turn(each) for contender, each in ready.items()}
+        self._counts = {
+            contender: {name: pacing.per_turn(settings, each.seconds[name]) for name in settings.passes}
+            for contender, each in ready.items()
+        }
         self._samples = Samples()
         self._seat = ""  # whose turn was the last
         self._restarted: set[Contender] = set()
         self._watch = Watch(settings.device)
         self._conditions = Conditions()
         self.stopped: Literal["steady", "budget", "samples"] = "budget"
-
-    def _per_turn(self, ready: Prepared) -> dict[PassName, int]:
-        if self._settings.samples:
-            return dict.fromkeys(self._settings.passes, 1)
-        if self._settings.cache == "cold":  # nothing is lost to a start of the turn, and evicting takes its time
-            return dict.fromkeys(self._settings.passes, 1)
-        return {name: _iterations(self._settings.device, ready.seconds[name]) for name in self._settings.passes}
 
     def run(self, again: Again, fail: Fail) -> set[Contender]:
         """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
@@ -151,16 +131,9 @@ class Sampling:
         """Rounds of this block without and with the profilers."""
         if self._settings.samples:
             left = self._settings.samples - self._samples.device_rounds
-            return self._settings.samples - self._samples.wall_rounds, min(left, MOST_PER_BLOCK)
-        round_s = sum(
-            (count + settling(self._settings.device, self._ready[each].seconds[name], after_other=True))
-            * self._ready[each].seconds[name]
-            for each in active
-            for name, count in self._counts[each].items()
-        )
-        most = MOST_PER_BLOCK if self._settings.cache == "warm" else MOST_COLD_PER_BLOCK
-        device_rounds = max(1, min(most, int(BLOCK_S / round_s)))
-        return ceil(device_rounds * WALL_SHARE), device_rounds
+            return self._settings.samples - self._samples.wall_rounds, min(left, pacing.MOST_PER_BLOCK)
+        lengths = ((self._ready[each].seconds[name], n) for each in active for name, n in self._counts[each].items())
+        return pacing.rounds(self._settings, lengths)
 
     def _round(self, at: int, active: list[Contender], profiled: bool) -> dict[tuple[Contender, PassName], Turned]:
         """Each contender once in each pass, in an order drawn anew for each pass."""

@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from math import ceil
 from time import sleep
 from typing import TYPE_CHECKING
 
@@ -19,30 +18,14 @@ from compare import timeline
 from compare.backends import Programs
 from compare.clock import Stopwatch
 from compare.messages import Begin, Begun, End, Ended, Seen, Turn, Turned
-from compare.records import Contender, Device, Kernel, PassName
+from compare.pacing import SETTLE_S, settling
+from compare.records import Contender, Kernel, PassName
 from compare.timeline import Iteration, Trace
 
 if TYPE_CHECKING:
     from compare.measuring import Session
 
-# A pass below this length finds the caches and threads that another contender left, a visible share of its time:
-# the first calls of its turn are no samples.
-SHORT_PASS_S = 0.05
-# On a CPU the pool of another process's threads waits for work by spinning, for some milliseconds after its last call,
-# on the cores that are needed now.  A GPU's queue has no such neighbours: one call is enough.
-SETTLE_S: dict[Device, float] = {"cpu": 0.01, "gpu": 0.0}
-MOST_SETTLING = 20  # calls: reading a short one back from the trace costs more than running it
 Key = tuple[Contender, PassName]
-
-
-def settling(device: Device, pass_s: float, after_other: bool) -> int:
-    """How many iterations of ``pass_s`` seconds at the start of a turn are no samples.
-
-    ``after_other``: the turn before it was another process's.
-    """
-    if pass_s >= SHORT_PASS_S:
-        return 0  # a wait is enough where a call costs so much
-    return max(1, min(MOST_SETTLING, ceil(SETTLE_S[device] / pass_s))) if after_other else 1
 
 
 def nothing() -> None:

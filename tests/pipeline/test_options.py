@@ -13,8 +13,9 @@ from compare.cli import main
 from compare.fleet import Fleet
 from compare.measuring import Session
 from compare.messages import Begin, End, Ended, Failed, Recompile, Reply, Request, Stream, Turn
+from compare.pacing import SETTLE_S
 from compare.records import Case, Contender
-from compare.turns import SETTLE_S, Turns
+from compare.turns import Turns
 from tests.fake_attn.device import DEVICE
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
 from tests.samples import problem

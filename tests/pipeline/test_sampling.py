@@ -10,8 +10,8 @@ import pytest
 from compare.cli import main
 from compare.fleet import Fleet
 from compare.messages import Reply, Request, Turn
+from compare.pacing import MOST_PER_BLOCK
 from compare.records import PASSES, Contender, Measurement
-from compare.sampling import MOST_PER_BLOCK
 from compare.verdicts import compared
 from tests.fake_attn import adapter
 from tests.run_fake import arguments, outcomes, row, rows_of, run_of, started_workers
