@@ -9,6 +9,7 @@ import pytest
 
 from compare import kinds, results
 from compare.analysis import measurements
+from compare.naivety import NOT_NAIVE
 from compare.reasons import short_name
 from compare.records import Kernel, Measurement, PassResult
 
@@ -42,10 +43,13 @@ def test_every_committed_row_is_told_but_for_what_nobody_can_tell() -> None:
         assert other < 0.02 * sum(kernel.device_s for kernel in result.kernels), row.contender.name
 
 
-def test_every_committed_pass_has_its_products() -> None:
+def test_every_committed_pass_has_its_products_and_says_so_where_they_are_fused() -> None:
     for row, result in committed():
-        fused = any(untold(kernel) for kernel in result.kernels)
-        assert fused or any("matmul" in kinds.of(kernel) for kernel in result.kernels), row.contender.name
+        found = {kind for kernel in result.kernels for kind in kinds.of(kernel)}
+        untellable = any(untold(kernel) for kernel in result.kernels)
+        assert untellable or found & {"matmul", "fused attention"}, row.contender.name
+        if "fused attention" in found:
+            assert NOT_NAIVE in {notice.code for notice in row.warnings}, row.contender.name
 
 
 @pytest.mark.parametrize(
