@@ -92,7 +92,7 @@ def advice(relative: Estimate, same_within: float) -> str:
     decided = _of_range(relative.low, relative.high, same_within) != "UNDECIDED"
     if decided and verdict(relative, same_within) == "UNDECIDED":
         low, high = min(relative.by_process), max(relative.by_process)
-        return f"nothing that one answer could be: the processes differ, {low:.3f}x to {high:.3f}x (see --processes)"
+        return f"more processes (--processes): those that ran differ, {low:.3f}x to {high:.3f}x"
     more = times_more_rounds(relative, same_within)
     if not isfinite(more):
         return "more rounds: there are too few for an interval"

@@ -81,6 +81,7 @@ def summary(run: Run, rows: Sequence[Row]) -> list[str]:
     """For the terminal: the rates, and of each contender the pass that came nearest to its floor."""
     lines = [fmt.one_line(f"{rate.backend}, {rate_line(rate)}") for rate in run.rates]
     best = floor.nearest(floor.reached(rows, run.rates))
+    lines += ["Each floor takes the better backend's rates; low ones tell of a machine that was busy."] if best else []
     return lines + [fmt.one_line(f"{contender.name}: {nearest(each)}") for contender, each in best.items()]
 
 

@@ -80,9 +80,9 @@ def launching(rows: Sequence[Row]) -> str:
     columns = ("Problem", "Contender", "Pass", ">Device (ms)", ">One call (ms)", ">In a stream (ms)", ">CUDA graphs")
     note = (
         "One call: issued and awaited. In a stream: many calls issued one after the other and awaited once, per call. "
-        "A stream can be no faster than the device; streams are timed after all single calls, without turns. CUDA "
-        "graphs: launched in one call (XLA's command buffers are CUDA graphs too); where there are none, every kernel "
-        "is launched by itself."
+        "A stream can be no faster than the device with warm caches, which it always has; streams are timed after all "
+        "single calls, without turns. CUDA graphs: launched in one call (XLA's command buffers are CUDA graphs too); "
+        "where there are none, every kernel is launched by itself."
     )
     lines = [line for row in streamed for line in launch_lines(row)]
     return section("Launch cost", note, table(columns, lines))
