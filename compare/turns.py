@@ -88,10 +88,11 @@ class Turns:
     def end(self, request: End) -> Ended:
         """Close the profiler and sort what it saw into rounds; nothing where it was never opened."""
         self._stack.close()
-        if not self._found:
+        found, self._found = self._found, []
+        if not found:
             return Ended(seen=())
         seen: dict[tuple[int, int], list[Iteration]] = defaultdict(list)
-        for one in timeline.iterations(self._found[0]):
+        for one in timeline.iterations(found[0]):
             index, _, round_number = one.label.partition(":")
             seen[int(index), int(round_number)].append(one)
         return Ended(

@@ -99,6 +99,7 @@ def test_rounds_of_which_the_profiler_saw_nothing_are_refused_with_a_reason() ->
     [seen] = turns.end(End(count={NAIVE.name: {"forward": 2}})).seen
     assert seen.device_s == {}
     assert seen.refused == dict.fromkeys(range(2), "forward: expected 2 windows in the trace, got 0")
+    assert turns.end(End(count={})) == Ended(seen=())  # what it saw is told once
 
 
 def test_a_profiler_that_was_never_opened_saw_nothing() -> None:
