@@ -10,20 +10,23 @@ from pathlib import Path
 
 from compare.circumstances import Malloc, Settings
 
+HUGE_PAGES = "glibc.malloc.hugetlb=1"  # where the kernel gives them to those who ask (madvise)
 # glibc gives large blocks back to the kernel at once, so that a benchmark on a CPU times page faults; with these it
-# keeps them.  docs/method.md has the measured difference.
+# keeps them, in huge pages: which small ones a process happens to get shifts its times for as long as it lives.
+# docs/method.md has the measured differences.
 RECYCLE = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
     "MALLOC_TOP_PAD_": str(2**28),
+    "GLIBC_TUNABLES": HUGE_PAGES,
 }
 # For reading resident memory: every block of some size is mapped by itself and goes back when it is freed.  Huge pages
 # where the kernel gives them, so that most of the probe is not spent on page faults.
 GIVE_BACK = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**17),
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "GLIBC_TUNABLES": HUGE_PAGES,
 }
 
 # These would overrule the matmul precision or the mode that a run asks for, so workers do not inherit them.

@@ -1,4 +1,8 @@
-"""Planted slow-downs: a mode such as ``eager+5`` runs the same code on 5% more batch rows, and nothing else."""
+"""Planted slow-downs: a mode such as ``eager+5`` runs the same code on 5% more batch rows, and nothing else.
+
+JAX on a CPU runs all its modes, the plain one too, in a loop over pieces of two rows: XLA:CPU splits another batch size
+otherwise among its threads, which is other code.
+"""
 
 from __future__ import annotations
 

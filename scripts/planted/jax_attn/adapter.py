@@ -1,22 +1,30 @@
-"""JAX with more batch rows than were asked for."""
+"""JAX with more batch rows than were asked for, on a CPU piece by piece."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from compare.records import Precision
+from compare.records import Device, Precision
 from jax_attn import adapter
 from scripts.planted import extra
+
+PIECE_ROWS = 2
 
 
 class Adapter(adapter.Adapter):
     """Repeats the first rows of the batch behind it, outside of what is timed."""
+
+    def __init__(self, device: Device, threads: int) -> None:
+        """XLA:CPU makes other code for another batch size; a loop over pieces runs the same code more often."""
+        super().__init__(device, threads)
+        self._pieces = device == "cpu"
 
     def programs(
         self, attention: Callable[..., Array], mode: str, inputs: adapter.Inputs, precision: Precision
@@ -26,8 +34,20 @@ class Adapter(adapter.Adapter):
         self._batch = len(inputs[0])
         more = extra.rows(self._batch, percent)
         q, k, v, do = (jnp.concatenate([each, each[:more]]) for each in inputs)
-        return super().programs(attention, plain, (q, k, v, do), precision)
+        called = in_pieces(attention) if self._pieces else attention
+        return super().programs(called, plain, (q, k, v, do), precision)
 
     def numpy(self, array: Any) -> NDArray[np.float32]:
         """The rows that were asked for."""
         return super().numpy(array)[: self._batch]
+
+
+def in_pieces(attention: Callable[..., Array]) -> Callable[..., Array]:
+    """The same attention, in a loop over pieces of the batch.  The batch is a multiple of the piece."""
+
+    def called(q: Array, k: Array, v: Array) -> Array:
+        pieces = tuple(each.reshape(-1, PIECE_ROWS, *each.shape[1:]) for each in (q, k, v))
+        out = jax.lax.map(lambda piece: attention(*piece), pieces)
+        return out.reshape(len(q), *out.shape[2:])
+
+    return called
