@@ -11,6 +11,7 @@ from typing import NoReturn
 from compare.__version__ import VERSION
 from compare.backends import BACKENDS
 from compare.contract import MASKS, parse_mask
+from compare.presets import PRESETS
 from compare.records import DTYPES, PASSES, PRECISIONS
 
 MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
@@ -103,6 +104,13 @@ def build_parser() -> Parser:
     )
     what = parser.add_argument_group("problems")
     size = {name: whole(name, most) for name, most in MOST.items()}
+    what.add_argument(
+        "--preset",
+        nargs="+",
+        choices=PRESETS,
+        metavar="NAME",
+        help="shapes of real models (--list shows them); batch size, lengths and dtype can be given beside it",
+    )
     what.add_argument("--batch-size", nargs="+", type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
     what.add_argument(
         "--seq-len",
@@ -119,12 +127,12 @@ def build_parser() -> Parser:
         metavar="D",
         help="heads x head size (default: 16 32 64, on a GPU 128 too)",
     )
-    what.add_argument("--heads", nargs="+", type=size["heads"], default=[1], metavar="N", help="(default: 1)")
+    what.add_argument("--heads", nargs="+", type=size["heads"], metavar="N", help="(default: 1)")
     what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
     what.add_argument(
-        "--mask", nargs="+", type=mask, default=["causal"], metavar="MASK", help=" ".join(MASKS) + " (default: causal)"
+        "--mask", nargs="+", type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)"
     )
-    what.add_argument("--dtype", nargs="+", choices=DTYPES, default=["float32"], help="(default: float32)")
+    what.add_argument("--dtype", nargs="+", choices=DTYPES, help="(default: float32)")
     what.add_argument(
         "--matmul-precision",
         nargs="+",

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -13,6 +14,7 @@ from compare.backends import BACKENDS, UnknownName, backend, variants
 from compare.circumstances import Settings
 from compare.contract import check_visible, parse_mask
 from compare.prediction import needed_bytes
+from compare.presets import Preset
 from compare.records import MIN_ROUNDS, Contender, Device, Dtype, PassName, Precision, Problem, Record
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
@@ -21,17 +23,17 @@ SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 6.0}
 
 
 class Sweep(Record, frozen=True):
-    """Lists of values, of which the problems are the product."""
+    """Lists of values, of which the problems are the product; no ``kv_lens``: as ``seq_lens``, so ``kv_heads``."""
 
     batch_sizes: tuple[int, ...]
     seq_lens: tuple[int, ...]
-    kv_lens: tuple[int, ...]
     d_models: tuple[int, ...]
-    heads: tuple[int, ...]
-    kv_heads: tuple[int, ...]
-    masks: tuple[str, ...]
-    dtypes: tuple[Dtype, ...]
-    precisions: tuple[Precision, ...]
+    kv_lens: tuple[int, ...] = ()
+    heads: tuple[int, ...] = (1,)
+    kv_heads: tuple[int, ...] = ()
+    masks: tuple[str, ...] = ("causal",)
+    dtypes: tuple[Dtype, ...] = ("float32",)
+    precisions: tuple[Precision, ...] = ("ieee",)
 
 
 class Plan(Record, frozen=True):
@@ -62,6 +64,20 @@ def seed_sweep(device: Device, quick: bool) -> dict[str, tuple[int, ...]]:
     if device == "cpu":
         return {"batch_sizes": (4,), "d_models": (16, 32, 64), "seq_lens": (256, 1024, 4096)}
     return {"batch_sizes": (8,), "d_models": (16, 32, 64, 128), "seq_lens": (256, 1024, 4096, 8192, 16384)}
+
+
+def preset_sweep(preset: Preset) -> dict[str, tuple[Any, ...]]:
+    """A model's shape as a sweep of one problem."""
+    return {
+        "batch_sizes": (preset.batch,),
+        "seq_lens": (preset.seq_len,),
+        "kv_lens": (preset.kv_len,) if preset.kv_len else (),
+        "d_models": (preset.heads * preset.head_dim,),
+        "heads": (preset.heads,),
+        "kv_heads": (preset.kv_heads,),
+        "masks": (preset.mask,),
+        "dtypes": (preset.dtype,),
+    }
 
 
 def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:

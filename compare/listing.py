@@ -9,6 +9,7 @@ from compare import cases
 from compare.backends import BACKENDS, missing_modules, variants
 from compare.cases import Plan
 from compare.contract import MASKS
+from compare.presets import PRESETS
 from compare.records import DTYPES, PASSES, PRECISIONS
 from compare.resident import available_bytes
 
@@ -22,6 +23,10 @@ def show_choices(console: Console) -> int:
         missing = missing_modules(name)
         here = f"not installed: {entry.install}" if missing else "installed"
         table.add_row(name, " ".join(variants(name)), " ".join(entry.modes), here)
+    console.print(table)
+    table = Table("--preset", "shape", "source", title="Attention of real models", title_justify="left")
+    for name, preset in PRESETS.items():
+        table.add_row(name, preset.shape, preset.source)
     console.print(table)
     for option, values in (
         ("--mask", MASKS),

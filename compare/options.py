@@ -14,7 +14,8 @@ from compare import cases, devices, environment
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
-from compare.records import PASSES, Contender, Device, PassName
+from compare.presets import PRESETS
+from compare.records import PASSES, Contender, Device, PassName, Problem
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
@@ -103,23 +104,28 @@ def new_folder(folder: Path) -> Path:
     return folder if not folder.exists() else next(each for each in numbered if not each.exists())
 
 
-def problems_for(options: argparse.Namespace, device: Device) -> Any:
-    """The problems of a run on a device."""
-    sweep: dict[str, Any] = cases.seed_sweep(device, options.quick)
-    given = {"batch_sizes": options.batch_size, "seq_lens": options.seq_len, "d_models": options.d_model}
-    sweep |= {name: tuple(values) for name, values in given.items() if values}
-    return cases.problems(
-        cases.Sweep(
-            **sweep,
-            kv_lens=tuple(options.kv_len or ()),
-            heads=tuple(options.heads),
-            kv_heads=tuple(options.kv_heads or ()),
-            masks=tuple(options.mask),
-            dtypes=tuple(options.dtype),
-            precisions=tuple(options.matmul_precision),
-        ),
-        options.seed,
-    )
+def problems_for(options: argparse.Namespace, device: Device) -> tuple[Problem, ...]:
+    """The problems of a run on a device, each once."""
+    plain: dict[str, tuple[Any, ...]] = dict(cases.seed_sweep(device, options.quick))
+    bases = [cases.preset_sweep(PRESETS[name]) for name in options.preset or ()] or [plain]
+    for option in ("heads", "kv_heads", "d_model", "mask"):
+        if options.preset and getattr(options, option):
+            name = option.replace("_", "-")
+            raise ValueError(f"--preset {options.preset[0]} has its own heads, head size and mask; leave --{name} out")
+    given = {
+        "batch_sizes": options.batch_size,
+        "seq_lens": options.seq_len,
+        "kv_lens": options.kv_len,
+        "d_models": options.d_model,
+        "heads": options.heads,
+        "kv_heads": options.kv_heads,
+        "masks": options.mask,
+        "dtypes": options.dtype,
+        "precisions": options.matmul_precision,
+    }
+    chosen = {name: tuple(values) for name, values in given.items() if values}
+    found = [problem for base in bases for problem in cases.problems(cases.Sweep(**(base | chosen)), options.seed)]
+    return tuple(dict.fromkeys(found))
 
 
 def settings(options: argparse.Namespace, device: Device) -> Settings:

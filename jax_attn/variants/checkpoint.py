@@ -1,0 +1,21 @@
+"""Naive attention in JAX that keeps nothing of size T x S: the backward pass computes the scores anew."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+from jax import Array
+
+from jax_attn.variants import naive
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
+
+    Between forward and backward only q, k and v are kept (Chen et al. 2016, arXiv:1604.06174); while a pass runs, the
+    scores stand in memory as in `naive`.  Raises ValueError for shapes or a mask that do not fit.
+    """
+    recomputed = jax.checkpoint(partial(naive.attention, mask=mask, scale=scale))
+    out: Array = recomputed(q, k, v)
+    return out

@@ -1,0 +1,106 @@
+"""Fused attention in JAX by blocks of queries, for devices without a kernel: no T x S matrix is ever held or kept.
+
+Each block meets all keys that its rows can see, so one plain softmax serves it.  The backward pass computes its
+probabilities anew from the log-sum-exp (FlashAttention, Dao et al. 2022, arXiv:2205.14135, without tiles of keys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from compare.contract import Mask, check, visible
+
+BLOCK = 128
+SEGMENTS = 8  # the blocks of a segment run in one loop over keys cut to the segment: 9/16 of all scores if causal
+HIDDEN = -1e30  # finite, for rows that only fill up the last block may see nothing
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
+
+    Memory grows with T + S.  Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    (b, t, n, h), kv_heads = q.shape, k.shape[2]
+    group, size = n // kv_heads, min(BLOCK, max(t, 1))
+    blocks = -(-t // size) or 1
+    scale = h**-0.5 if scale is None else scale
+
+    # [B, T, N, H] -> [C, B, K, G*Q, H]: C blocks of Q positions, with all query heads that share a key head.
+    q = jnp.pad(q * scale, ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
+    q = q.reshape(b, blocks, size, kv_heads, group, h).transpose(1, 0, 3, 4, 2, 5)
+    q = q.reshape(blocks, b, kv_heads, group * size, h)
+    out = attend(parsed, size, q, k.swapaxes(1, 2), v.swapaxes(1, 2))
+    out = out.reshape(blocks, b, kv_heads, group, size, v.shape[-1]).transpose(1, 0, 4, 2, 3, 5)
+    return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def attend(mask: Mask, size: int, q: Array, k: Array, v: Array) -> Array:
+    """Scaled q [C, B, K, R, H] on k [B, K, S, H] and v [B, K, S, V]: [C, B, K, R, V]; R is G x Q rows, Q the size."""
+    return _forward(mask, size, q, k, v)[0]
+
+
+def segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple[slice, slice]]:
+    """Blocks that share a loop, and the keys that their rows can see."""
+    count = -(-blocks // SEGMENTS) or 1
+    for first in range(0, blocks, count):
+        last = min(first + count, blocks)
+        end = kv_len if mask.kind == "full" else min(kv_len, last * size)
+        start = max(0, first * size - mask.size + 1) if mask.kind == "window" else 0
+        yield slice(first, last), slice(min(start, end - 1), end)
+
+
+def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: int) -> Array:
+    rows = block * size + jnp.arange(q.shape[-2]) % size
+    seen = visible(mask, rows[:, None], first_key + jnp.arange(k.shape[-2]))
+    scores = jnp.einsum("bkrh,bksh->bkrs", q, k, preferred_element_type=jnp.float32)
+    return jnp.where(seen, scores, HIDDEN)
+
+
+def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+    def run(keys: slice, block: Array, q: Array) -> tuple[Array, Array]:
+        scores = _scores(mask, size, q, k[:, :, keys], block, keys.start)
+        top = scores.max(axis=-1, keepdims=True)
+        weights = jnp.exp(scores - top)
+        total = weights.sum(axis=-1, keepdims=True)
+        out = jnp.einsum("bkrs,bksv->bkrv", weights.astype(v.dtype), v[:, :, keys], preferred_element_type=jnp.float32)
+        return (out / total).astype(q.dtype), top + jnp.log(total)
+
+    parts = [
+        jax.lax.map(lambda each, keys=keys: run(keys, *each), (jnp.arange(len(q))[some], q[some]))
+        for some, keys in segments(mask, size, len(q), k.shape[2])
+    ]
+    out, log_sum = (jnp.concatenate(each) for each in zip(*parts, strict=True))
+    return out, (q, k, v, out, log_sum)
+
+
+def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
+    q, k, v, out, log_sum = kept
+    delta = (d_out.astype(jnp.float32) * out).sum(axis=-1, keepdims=True)
+    products = partial(jnp.einsum, preferred_element_type=jnp.float32)
+
+    def run(keys: slice, grads: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+        block, q, d_out, log_sum, delta = each
+        weights = jnp.exp(_scores(mask, size, q, k[:, :, keys], block, keys.start) - log_sum)
+        d_weights = products("bkrv,bksv->bkrs", d_out, v[:, :, keys])
+        d_scores = (weights * (d_weights - delta)).astype(q.dtype)
+        d_k = grads[0] + products("bkrs,bkrh->bksh", d_scores, q)
+        d_v = grads[1] + products("bkrs,bkrv->bksv", weights.astype(v.dtype), d_out)
+        return (d_k, d_v), products("bkrs,bksh->bkrh", d_scores, k[:, :, keys]).astype(q.dtype)
+
+    d_k, d_v, d_q = jnp.zeros(k.shape, jnp.float32), jnp.zeros(v.shape, jnp.float32), []
+    for some, keys in segments(mask, size, len(q), k.shape[2]):
+        blocks = (jnp.arange(len(q))[some], q[some], d_out[some], log_sum[some], delta[some])
+        none = tuple(jnp.zeros_like(each[:, :, keys]) for each in (d_k, d_v))
+        (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, blocks)
+        d_k, d_v, d_q = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v), [*d_q, part]
+    return jnp.concatenate(d_q), d_k.astype(k.dtype), d_v.astype(v.dtype)
+
+
+attend.defvjp(_forward, _backward)

@@ -1,0 +1,43 @@
+"""cuDNN's fused attention through `jax.nn.dot_product_attention`: on NVIDIA GPUs, in 16 bits."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from compare.contract import Mask, check
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
+
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what cuDNN does not do (`refusal`).
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
+    return jax.nn.dot_product_attention(
+        q,
+        k,
+        v,
+        scale=scale,
+        is_causal=parsed.kind != "full",  # with a window too: without it jax.nn looks into the future (jax-ml/jax#39576)
+        local_window_size=(parsed.size - 1, 0) if parsed.kind == "window" else None,
+        implementation="cudnn",
+    )
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why cuDNN cannot do this here; empty where it can."""
+    if jax.default_backend() != "gpu":
+        return "cuDNN needs an NVIDIA GPU"
+    if q.dtype not in (jnp.bfloat16, jnp.float16):
+        return f"cuDNN needs bfloat16 or float16, got {q.dtype}"
+    if q.shape[-1] % 8 or k.shape[-1] != v.shape[-1]:
+        return f"cuDNN needs one head size, a multiple of 8, got {q.shape[-1]} and {v.shape[-1]}"
+    if mask.kind == "strided":
+        return "cuDNN has no strided mask"
+    if mask.kind != "full" and q.shape[1] != k.shape[1]:
+        return f"cuDNN aligns its masks otherwise where T and S differ, got {q.shape[1]} and {k.shape[1]}"
+    return ""

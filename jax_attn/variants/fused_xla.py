@@ -1,0 +1,31 @@
+"""JAX's own attention, `jax.nn.dot_product_attention`, as XLA compiles it: float32 scores, no kernel of its own."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from compare.contract import check, visible
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
+
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for another head size of v than of k.
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    if k.shape != v.shape:
+        raise NotImplementedError(f"jax.nn.dot_product_attention needs k and v alike, got {k.shape} and {v.shape}")
+    seen = None
+    if parsed.kind in ("window", "strided"):
+        seen = visible(parsed, jnp.arange(q.shape[1])[:, None], jnp.arange(k.shape[1])[None, :])[None, None]
+    return jax.nn.dot_product_attention(
+        q,
+        k,
+        v,
+        mask=seen,
+        scale=scale,
+        is_causal=parsed.kind == "causal",
+        implementation="xla",
+    )

@@ -1,0 +1,54 @@
+"""Strided sparse attention in JAX (Sparse Transformer) that gathers what a query sees, and computes no other scores."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from compare.contract import Mask, check
+from jax_attn.variants.window import band_seen, bands
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
+
+    The sequence is written in C rows of L.  A query sees the last L keys, which lie in its own row and the one before
+    (R = 2 L), and the column of keys above it (D rows): one softmax over both (Child et al. 2019, arXiv:1904.10509).
+    Raises NotImplementedError for masks other than ``strided:L``, and ValueError for shapes or a mask that do not fit.
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    if parsed.kind != "strided":
+        raise NotImplementedError(f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask}")
+    (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
+    scale = h**-0.5 if scale is None else scale
+    length = min(parsed.size, max(t, s))
+    rows, key_rows = -(-t // length), -(-s // length)
+
+    q = jnp.pad(q * scale, ((0, 0), (0, rows * length - t), (0, 0), (0, 0)))
+    q = q.reshape(b, rows, length, kv_heads, n // kv_heads, h)
+    near_k, near_v = bands(k, rows, length, 1), bands(v, rows, length, 1)
+    far_k, far_v = (
+        jnp.pad(each, ((0, 0), (0, key_rows * length - s), (0, 0), (0, 0))).reshape(
+            b, key_rows, length, kv_heads, each.shape[-1]
+        )
+        for each in (k, v)
+    )
+
+    near = jnp.einsum("bclkgh,bcrkh->bclkgr", q, near_k)
+    far = jnp.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
+    least = jnp.finfo(near.dtype).min
+    near = jnp.where(band_seen(Mask("window", length), rows, length, 1, s)[:, :, None, None], near, least)
+    far = jnp.where(above(rows, key_rows, length, s)[:, :, None, None], far, least)
+    scores = jnp.concatenate([near, far], axis=-1)
+    weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
+    near, far = weights[..., : 2 * length], weights[..., 2 * length :]
+    out = jnp.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + jnp.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
+
+    return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
+
+
+def above(rows: int, key_rows: int, length: int, kv_len: int) -> Array:
+    """Which keys of its column stand in rows above a query's: [C, L, D]."""
+    c, column, d = jnp.arange(rows)[:, None, None], jnp.arange(length)[:, None], jnp.arange(key_rows)
+    return (d < c) & (d * length + column < kv_len)

@@ -1,0 +1,31 @@
+"""cuDNN's fused attention through PyTorch: on NVIDIA GPUs, in 16 bits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend
+
+from compare.contract import Mask, check
+from torch_attn import sdpa
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
+
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what cuDNN does not do (`refusal`).
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
+    return sdpa.call(SDPBackend.CUDNN_ATTENTION, q, k, v, parsed, scale)
+
+
+def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
+    """Why cuDNN cannot do this here; empty where it can."""
+    if q.device.type != "cuda":
+        return "cuDNN needs an NVIDIA GPU"
+    if q.dtype not in (torch.bfloat16, torch.float16):
+        return f"cuDNN needs bfloat16 or float16, got {q.dtype}"
+    sizes = sdpa.sizes_refused(q, k, v, mask, causal_square=True, multiple=8)
+    return f"cuDNN {sizes}" if sizes else ""

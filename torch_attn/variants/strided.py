@@ -1,0 +1,52 @@
+"""Strided sparse attention in PyTorch (Sparse Transformer): gathers what a query sees, and computes no other scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from compare.contract import Mask, check
+from torch_attn.variants.window import band_seen, bands
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
+
+    The sequence is written in C rows of L.  A query sees the last L keys, which lie in its own row and the one before
+    (R = 2 L), and the column of keys above it (D rows): one softmax over both (Child et al. 2019, arXiv:1904.10509).
+    Raises NotImplementedError for masks other than ``strided:L``, and ValueError for shapes or a mask that do not fit.
+    """
+    parsed = check(q.shape, k.shape, v.shape, mask)
+    if parsed.kind != "strided":
+        raise NotImplementedError(f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask}")
+    (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
+    scale = h**-0.5 if scale is None else scale
+    length = min(parsed.size, max(t, s))
+    rows, key_rows = -(-t // length), -(-s // length)
+
+    q = pad(q * scale, (0, 0, 0, 0, 0, rows * length - t))
+    q = q.reshape(b, rows, length, kv_heads, n // kv_heads, h)
+    near_k, near_v = bands(k, rows, length, 1), bands(v, rows, length, 1)
+    far_k, far_v = (
+        pad(each, (0, 0, 0, 0, 0, key_rows * length - s)).reshape(b, key_rows, length, kv_heads, each.shape[-1])
+        for each in (k, v)
+    )
+
+    near = torch.einsum("bclkgh,bcrkh->bclkgr", q, near_k)
+    far = torch.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
+    least = torch.finfo(near.dtype).min
+    near = near.masked_fill(~band_seen(Mask("window", length), rows, length, 1, s, q.device)[:, :, None, None], least)
+    far = far.masked_fill(~above(rows, key_rows, length, s, q.device)[:, :, None, None], least)
+    weights = torch.softmax(torch.cat([near, far], dim=-1), dim=-1)  # in float32, and the result is rounded once
+    near, far = weights[..., : 2 * length], weights[..., 2 * length :]
+    out = torch.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + torch.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
+
+    return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
+
+
+def above(rows: int, key_rows: int, length: int, kv_len: int, device: torch.device) -> Tensor:
+    """Which keys of its column stand in rows above a query's: [C, L, D]."""
+    c = torch.arange(rows, device=device)[:, None, None]
+    column, d = torch.arange(length, device=device)[:, None], torch.arange(key_rows, device=device)
+    return (d < c) & (d * length + column < kv_len)
