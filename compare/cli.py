@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from compare.arguments import doctor_parser
 from compare.options import parse
 from compare.records import Failure, Measurement, Row
 from compare.results import RESULTS
@@ -16,7 +17,8 @@ OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     given = sys.argv[1:] if argv is None else argv
-    if list(given) == ["doctor"]:
+    if given and given[0] == "doctor":
+        doctor_parser().parse_args(given[1:])
         return examine()
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink

@@ -31,6 +31,7 @@ from compare.messages import (
     Unsupported,
 )
 from compare.records import (
+    RESIDENT,
     MIN_ROUNDS,
     Conditions,
     Contender,
@@ -206,7 +207,7 @@ class Sampling:
             wall_s=tuple(self._samples.wall_s[contender][name]),
             per_round=self._counts[contender][name],
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
-            peak_source="resident growth of a fresh process" if larger else memory.source,
+            peak_source=RESIDENT if larger else memory.source,
             kernels=kinds.with_contents(
                 self._samples.kernels[contender].get(name, ()), self._ready[contender].contents.get(name)
             ),

@@ -31,6 +31,8 @@ OVER = (
     "fused some passes over the scores, or a cache served them, or the device was busier, and so slower, when its "
     "rates were measured."
 )
+SCATTERED = 0.5
+BUSY = "calls took {:.0%} longer in the median than the fastest one: other work kept the device busy, so rerun without it"
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
 
@@ -55,7 +57,9 @@ def rate_line(rate: DeviceRate) -> str:
     if rate.reason:
         return f"{arithmetic(rate)}: no rates, {rate.reason}"
     copy, matmul = giga(rate.copy_bytes_per_s), tera(rate.matmul_flops_per_s)
-    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s"
+    busy = rate.scatter is not None and rate.scatter > SCATTERED
+    doubt = f"; {BUSY.format(rate.scatter)}" if busy else ""
+    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s{doubt}"
 
 
 def words(each: Reached) -> list[str]:

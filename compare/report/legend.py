@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from compare.analysis import measurements
 from compare.circumstances import DeviceReport, Run
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.reasons import LEAST_SHARE, Line
-from compare.records import MIN_ROUNDS, Device, Failure, Measurement, Row, Skip
+from compare.reasons import LEAST_SHARE, NOTICEABLE, Line
+from compare.records import MIN_ROUNDS, RESIDENT, Device, Failure, Measurement, PassResult, Row, Skip
 from compare.report import format as fmt
 from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
 from compare.verdicts import VERDICTS, Compared, counts
@@ -21,6 +21,9 @@ STOPPED = {
     "budget": "budget: stopped when the time of its cases was spent",
     "samples": "samples: ran as many samples as were asked for",
 }
+
+
+RESIDENT_NOTE = " ≈: resident growth, where XLA's buffer assignment holds less than the process grew by."
 
 
 def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -147,7 +150,9 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "passes, it is the highest. Saved: buffers alive between "
         "forward and backward, less those that alias q, k, v or the output. On a GPU XLA's programs allocate cuBLAS "
         "workspaces (tens of MB) inside a pass, PyTorch keeps one from its first product on. MB = 10^6 bytes.",
-        f"Peaks are by {weighed_by(measured)}.",
+        f"Peaks are by {weighed_by(measured)}." + RESIDENT_NOTE * any(
+            each.peak_source == RESIDENT for row in measured for each in row.passes.values()
+        ),
         "Error / allowed: the tensor that comes nearest to its allowance, against the float64 oracle.",
         "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
     ]
@@ -163,6 +168,14 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
     if any(row.agreement is None for row in measured):
         notes.append("unknown: the numbers of the row were not compared with the oracle.")
     return notes
+
+
+def peak(passes: Iterable[PassResult]) -> str:
+    """The highest of the peaks as a bare number of MB, marked where growth of resident memory stands in for a count."""
+    highest = max(passes, key=lambda each: each.peak_bytes, default=None)
+    if highest is None:
+        return fmt.NONE
+    return ("≈" if highest.peak_source == RESIDENT else "") + fmt.megabytes(highest.peak_bytes)
 
 
 def weighed_by(rows: Sequence[Measurement]) -> str:
@@ -196,7 +209,8 @@ def kernels_note() -> str:
     """What the list of kernels is."""
     return (
         "What ran in one profiled iteration, by each one's own time; shares of the iteration are applied to the median "
-        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out."
+        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out. A sentence counts and names what takes at "
+        f"least {NOTICEABLE:.0%}; the rest it calls short."
     )
 
 

@@ -100,8 +100,7 @@ def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassNam
     name = code(row.contender.name) + (" ref" if row is reference else "")
     if not isinstance(row, Measurement):
         return [name, *[fmt.NONE] * (len(passes) + 3), status(row)]
-    peak = max((result.peak_bytes for result in row.passes.values()), default=None)
-    memory = [fmt.megabytes(peak), fmt.megabytes(row.saved_bytes)]
+    memory = [legend.peak(row.passes.values()), fmt.megabytes(row.saved_bytes)]
     times = [time_cell(row, reference, name, same_within) for name in passes]
     return [name, *times, *memory, legend.result_word(row), status(row)]
 

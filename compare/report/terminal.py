@@ -95,10 +95,10 @@ def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
     """Words that may stand below a contender's name, and whether they do."""
     if not isinstance(row, Measurement):
         return []
-    count = len(row.warnings)
     fused = any(notice.code == NOT_NAIVE for notice in row.warnings)
+    count = sum(notice.code != NOT_NAIVE for notice in row.warnings)
     marks = [("ref", row is reference), ("alone", row.alone), ("not naive", fused)]
-    return [*marks, (fmt.plural(count, "warning"), count > 0 and not fused)]
+    return [*marks, (fmt.plural(count, "warning"), count > 0)]
 
 
 def pass_cells(
@@ -114,7 +114,7 @@ def pass_cells(
     count = sum(kernel.count for kernel in result.kernels)
     kernels = fmt.plural(count, "kernel") if settings.device == "gpu" else ""  # ops of a CPU nest: no count to compare
     wall = Text.assemble(fitted(fmt.time(wall_time(result))), ("\n" + kernels, "dim"))
-    return [device, wall, fmt.megabytes(result.peak_bytes)]
+    return [device, wall, legend.peak([result])]
 
 
 def device_cell(row: Measurement, reference: Measurement | None, name: PassName, same_within: float) -> Text:
@@ -136,7 +136,7 @@ def shared_cells(row: Measurement, wide: bool) -> list[str]:
     """The cells that concern all passes: memory, and when wide the error beside what is allowed."""
     saved = fmt.megabytes(row.saved_bytes)
     if not wide:
-        return [fmt.megabytes(max((result.peak_bytes for result in row.passes.values()), default=None)), saved]
+        return [legend.peak(row.passes.values()), saved]
     worst = gather.worst_of(row)
     return [saved, f"{fmt.error(worst.max_error)}\n{fmt.error(worst.allowed_max)}" if worst else fmt.NONE]
 

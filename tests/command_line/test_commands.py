@@ -15,7 +15,11 @@ from compare.environment import OVERRIDES, relevant
 from tests.command_line.typed import SMALL, environment, refusal
 
 
-@pytest.mark.parametrize("look", [["--help"], ["--version"], ["--list"], ["--dry-run"], [*SMALL, "--dry-run"]], ids=str)
+@pytest.mark.parametrize(
+    "look",
+    [["--help"], ["doctor", "--help"], ["--version"], ["--list"], ["--dry-run"], [*SMALL, "--dry-run"]],
+    ids=str,
+)
 def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str], folder: Path, look: list[str]) -> None:
     try:
         code = cli.main(look)
