@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return listing.show_plan(plan, console)
     create(plan.out)
-    interrupted, run, rows = study.measure(plan, console)
-    study.publish(run, rows, plan.out, console, explain=options.explain)
-    return INTERRUPTED if interrupted else exit_code(rows)
+    measured = study.measure(plan, console)
+    study.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
+    return INTERRUPTED if measured.interrupted else exit_code(measured.by_process)
 
 
 def examine() -> int:

@@ -1,4 +1,4 @@
-"""What disturbed a case, read off its own samples: drift, outliers, two levels, device over wall time.  Counted and told, never dropped."""
+"""What disturbed a case, by its own samples: drift, outliers, two levels, device over wall time.  Told, not dropped."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def _of_pass(name: PassName, result: PassResult) -> list[Notice]:
         advice = f" ({two.upper_share:.0%} on the upper): two clock or memory states; rerun and compare"
         found.append(Notice(code="two-levels", text=text + advice))
     if excess := beyond_wall(result):
-        text = f"{name}: device time is {excess:.0%} longer than wall time, which holds it: the rounds under the profiler "
-        found.append(Notice(code="device-over-wall", text=text + "were slower ones; rerun on a quieter machine"))
+        text = f"{name}: device time is {excess:.0%} longer than wall time, which holds it: by the profiler's own cost "
+        found.append(
+            Notice(code="device-over-wall", text=text + "or in slower rounds; of this pass trust the wall time")
+        )
     out = outliers(result.device_s)
     if out.far > max(2, MANY_OUTLIERS * out.samples) or (out.far and out.worst > LARGE_OUTLIER):
         text = f"{name}: {out.far} of {out.samples} samples far out, the slowest {out.worst:.1f}x the median; "

@@ -31,8 +31,8 @@ from compare.messages import (
     Unsupported,
 )
 from compare.records import (
-    RESIDENT,
     MIN_ROUNDS,
+    RESIDENT,
     Conditions,
     Contender,
     Measurement,
@@ -188,7 +188,8 @@ class Sampling:
             return samples.device_rounds >= self._settings.samples
         if min(samples.device_rounds, samples.wall_rounds) < MIN_ROUNDS:
             return False
-        if summary.steady({each: self._results(each) for each in active}):
+        target = summary.target_half_width(self._settings.same_within)
+        if summary.steady({each: self._results(each) for each in active}, target):
             self.stopped = "steady"
             return True
         return elapsed_s >= self._settings.budget_s / self._settings.processes * len(active)

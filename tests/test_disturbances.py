@@ -90,7 +90,8 @@ def test_device_time_beyond_wall_time_is_told_where_the_intervals_show_it() -> N
 
 
 def test_a_warning_names_the_pass_and_says_what_to_do() -> None:
-    result = replace(samples.pass_result(1e-3, 0), device_s=tuple(np.linspace(1.0, 1.2, ROUNDS)), per_round=1)
+    ramp = tuple(np.linspace(1.0, 1.2, ROUNDS))
+    result = replace(samples.pass_result(1e-3, 0), device_s=ramp, wall_s=ramp, per_round=1)
     [notice] = disturbances.notices({"step": result})
     assert notice.text.startswith("step: device time moved by +13% from the first rounds to the last")
     assert "rerun" in notice.text

@@ -32,7 +32,10 @@ OVER = (
     "rates were measured."
 )
 SCATTERED = 0.5
-BUSY = "calls took {:.0%} longer in the median than the fastest one: other work kept the device busy, so rerun without it"
+BUSY = (
+    "copies or products took {:.0%} longer in the median than the fastest one: most likely other work kept the device "
+    "busy; rerun without it"
+)
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
 
@@ -57,9 +60,17 @@ def rate_line(rate: DeviceRate) -> str:
     if rate.reason:
         return f"{arithmetic(rate)}: no rates, {rate.reason}"
     copy, matmul = giga(rate.copy_bytes_per_s), tera(rate.matmul_flops_per_s)
-    busy = rate.scatter is not None and rate.scatter > SCATTERED
-    doubt = f"; {BUSY.format(rate.scatter)}" if busy else ""
-    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s{doubt}"
+    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s" + doubt(rate)
+
+
+def doubt(rate: DeviceRate) -> str:
+    """That the device was hardly by itself while its rates were measured."""
+    return f"; {BUSY.format(rate.scatter)}" if rate.scatter is not None and rate.scatter > SCATTERED else ""
+
+
+def doubts(rates: Sequence[DeviceRate]) -> list[str]:
+    """The same for all rates, a line each."""
+    return [fmt.one_line(f"{rate.backend}, {arithmetic(rate)}{doubt(rate)}") for rate in rates if doubt(rate)]
 
 
 def words(each: Reached) -> list[str]:

@@ -18,7 +18,7 @@ from compare.analysis import by_problem
 from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
-from compare.report import floor_words, legend
+from compare.report import floor_words, legend, verdict_words
 from compare.report import format as fmt
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
@@ -153,9 +153,11 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_facts(run, rows, console)
     print_tables(rows, run.settings, console)
     found = compared(rows, run.settings.same_within)
-    print_list("Verdicts", legend.verdict_lines(found), console)
+    print_list("Verdicts", verdict_words.verdict_lines(found), console)
+    turned = verdict_words.wall_lines(found)
+    print_list("Against the wall clock", [verdict_words.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]
-    print_list("Processes", [legend.process_note(several)] if several else [], console)
+    print_list("Processes", [verdict_words.process_note(several)] if several else [], console)
     print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)

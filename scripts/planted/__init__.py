@@ -1,7 +1,7 @@
 """Planted slow-downs: a mode such as ``eager+5`` runs the same code on 5% more batch rows, and nothing else.
 
-They are held against ``eager+0``.  JAX on a CPU runs the planted modes, that one too, in a loop over pieces of two rows:
-XLA:CPU splits another batch size otherwise among its threads, which is other code.
+They are held against ``eager+0``.  JAX on a CPU runs the planted modes, that one too, in a loop over pieces of two
+rows: XLA:CPU splits another batch size otherwise among its threads, which is other code.
 """
 
 from __future__ import annotations

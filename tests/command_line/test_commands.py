@@ -31,6 +31,15 @@ def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str],
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("word", ["--bogus", "now", "--backend"])
+def test_the_doctor_takes_no_options(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["doctor", word])
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert err == f"compare doctor: error: unrecognized arguments: {word}; --help shows what is possible\n"
+
+
 def test_version_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--version"])

@@ -56,8 +56,6 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "tf32 on a CPU": ("--device cpu --matmul-precision tf32", ["tf32", "ieee", "default"]),
     "option": ("--sequence 4", ["--sequence"]),
     "stray word": ("naive", ["naive"]),
-    "option of the doctor": ("doctor --bogus", ["compare doctor", "--bogus"]),
-    "stray word for the doctor": ("doctor now", ["compare doctor", "now"]),
 }
 
 
