@@ -82,6 +82,18 @@ def mask(text: str) -> str:
     return text
 
 
+def doctor_parser() -> Parser:
+    """``doctor`` takes no options besides ``--help``."""
+    return Parser(
+        prog="compare doctor",
+        description="What is installed, which devices each framework sees, whether its profiler delivers device and "
+        "memory events there, which arithmetic its products have, and whether known work (bytes, FLOPs) takes the time "
+        "that it should.",
+        epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.",
+        allow_abbrev=False,
+    )
+
+
 def build_parser() -> Parser:
     """All options; the table in README.md is checked against this."""
     parser = Parser(

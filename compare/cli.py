@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from compare.arguments import doctor_parser
 from compare.options import parse
 from compare.records import Failure, Measurement, Row
 from compare.results import RESULTS
@@ -16,7 +17,8 @@ OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     given = sys.argv[1:] if argv is None else argv
-    if list(given) == ["doctor"]:
+    if given and given[0] == "doctor":
+        doctor_parser().parse_args(given[1:])
         return examine()
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
@@ -29,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return listing.show_plan(plan, console)
     create(plan.out)
-    interrupted, run, rows = study.measure(plan, console)
-    study.publish(run, rows, plan.out, console, explain=options.explain)
-    return INTERRUPTED if interrupted else exit_code(rows)
+    measured = study.measure(plan, console)
+    study.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
+    return INTERRUPTED if measured.interrupted else exit_code(measured.by_process)
 
 
 def examine() -> int:

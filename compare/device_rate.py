@@ -9,6 +9,7 @@ class DeviceRate(Record, frozen=True):
     """What one backend reached in one dtype and matmul precision, or the reason why nothing is known.
 
     ``copy_bytes_per_s`` counts the bytes read and those written; ``cache_bytes`` is the device's last-level cache.
+    ``scatter`` tells how much longer the median call took than the fastest, by which the rates are.
     """
 
     backend: str
@@ -17,6 +18,7 @@ class DeviceRate(Record, frozen=True):
     copy_bytes_per_s: float | None = None
     matmul_flops_per_s: float | None = None
     cache_bytes: int | None = None
+    scatter: float | None = None
     reason: str = ""
 
 

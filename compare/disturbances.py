@@ -1,4 +1,4 @@
-"""What disturbed a case, read off its own samples: drift, outliers, two levels.  Counted and told, never dropped."""
+"""What disturbed a case, by its own samples: drift, outliers, two levels, device over wall time.  Told, not dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from compare.records import Notice, PassName, PassResult
-from compare.summary import round_medians
+from compare.summary import device_time, round_medians, wall_time
 
 LEAST_ROUNDS = 12  # fewer say nothing about a trend or about two levels
 ACCIDENT = 0.001  # a trend that chance makes this seldom is one (Kendall 1938, doi 10.1093/biomet/30.1-2.81)
@@ -53,6 +53,11 @@ def _of_pass(name: PassName, result: PassResult) -> list[Notice]:
         text = f"{name}: rounds lie on two levels, {two.lower_s * 1e3:.3g} and {two.upper_s * 1e3:.3g} ms"
         advice = f" ({two.upper_share:.0%} on the upper): two clock or memory states; rerun and compare"
         found.append(Notice(code="two-levels", text=text + advice))
+    if excess := beyond_wall(result):
+        text = f"{name}: device time is {excess:.0%} longer than wall time, which holds it: by the profiler's own cost "
+        found.append(
+            Notice(code="device-over-wall", text=text + "or in slower rounds; of this pass trust the wall time")
+        )
     out = outliers(result.device_s)
     if out.far > max(2, MANY_OUTLIERS * out.samples) or (out.far and out.worst > LARGE_OUTLIER):
         text = f"{name}: {out.far} of {out.samples} samples far out, the slowest {out.worst:.1f}x the median; "
@@ -69,6 +74,13 @@ def drift(rounds: Sequence[float]) -> float | None:
     third = len(rounds) // 3
     change = median(rounds[-third:]) / median(rounds[:third]) - 1
     return change if abs(change) > DRIFT and kendalltau(range(len(rounds)), rounds).pvalue < ACCIDENT else None
+
+
+def beyond_wall(result: PassResult) -> float | None:
+    """By how much device time is longer than the wall time of calls without a profiler, where the intervals show it."""
+    device, wall = device_time(result), wall_time(result)
+    excess = device.median / wall.median - 1
+    return excess if excess > DRIFT and device.low > wall.high else None
 
 
 def outliers(samples: Sequence[float]) -> Outliers:

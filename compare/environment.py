@@ -17,6 +17,7 @@ HUGE_PAGES = "glibc.malloc.hugetlb=1"  # where the kernel gives them to those wh
 RECYCLE = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
+    "MALLOC_MMAP_MAX_": "0",  # a glibc that finds the threshold too large ignores it
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
     "MALLOC_TOP_PAD_": str(2**28),
     "GLIBC_TUNABLES": HUGE_PAGES,

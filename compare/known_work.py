@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +41,15 @@ def times(session: Session, work: Callable[[], Any]) -> tuple[float, float]:
     return median(each.device_s for each in seen), median(each.window_s for each in seen)
 
 
-def fastest(session: Session, work: Callable[[], Any], limit_s: float) -> float:
-    """Least device time in seconds of calls in several traces; fewer calls where they take longer than ``limit_s``.
+class Pace(NamedTuple):
+    """Device time of the fastest call and of the median one, in seconds."""
+
+    fastest_s: float
+    median_s: float
+
+
+def pace(session: Session, work: Callable[[], Any], limit_s: float) -> Pace:
+    """Of calls in several traces; fewer calls where they take longer than ``limit_s``.
 
     What else runs on the machine, and fresh pages, only ever make a call slower.
     """
@@ -52,7 +59,8 @@ def fastest(session: Session, work: Callable[[], Any], limit_s: float) -> float:
         run(session, work)
         call_s, calls = min(call_s, perf_counter() - start), calls + 1
     samples = max(FEWEST, min(SAMPLES, int(limit_s / TRACES / call_s)))
-    return min(each.device_s for _ in range(TRACES) for each in profiled(session, work, samples))
+    seen = [each.device_s for _ in range(TRACES) for each in profiled(session, work, samples)]
+    return Pace(min(seen), median(seen))
 
 
 def profiled(session: Session, work: Callable[[], Any], samples: int) -> list[Iteration]:

@@ -9,7 +9,7 @@ import msgspec
 from compare.analysis import by_problem, measurements
 from compare.circumstances import DeviceReport
 from compare.records import Contender, Cost, Measurement, PassName, Problem, Row
-from compare.summary import device_time, trusted, wall_time
+from compare.summary import Estimate, device_time, trusted, wall_time
 
 
 class Rungs(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Rungs(msgspec.Struct, frozen=True):
     cost: Cost
     warm: Cost | None
     dispatch_s: float
-    steady_s: float
+    steady: Estimate
     after: Contender | None
     against: Contender | None
     pays_after: float | None
@@ -72,7 +72,7 @@ def rungs(
     """The ladder of one pass of one row."""
     cold = row.costs[name].compile_s > 0 and after is None
     rival = eager if cold and eager is not None and name in eager.passes else None
-    wall_s, device_s = wall_time(row.passes[name]).median, device_time(row.passes[name]).median
+    steady = wall_time(row.passes[name])
     return Rungs(
         row.problem,
         row.contender,
@@ -81,8 +81,8 @@ def rungs(
         report.start_s if report else 0.0,
         row.costs[name],
         row.warm_costs.get(name),
-        max(0.0, wall_s - device_s),
-        wall_s,
+        max(0.0, steady.median - device_time(row.passes[name]).median),
+        steady,
         after,
         rival.contender if rival else None,
         pays_after(row, rival, name) if rival else None,

@@ -22,12 +22,9 @@ def _case(rows: Sequence[Row]) -> Row:
     first, *others = rows
     if not others or not isinstance(first, Measurement):
         return first
-    measured = [row for row in others if isinstance(row, Measurement)]
-    lost = [
-        Notice(code="process-lost", text=f"process {row.process}: {outcome_of(row)}: {row.reason}")
-        for row in others
-        if not isinstance(row, Measurement)
-    ]
+    reasons = {row.process: _why_apart(first, row) for row in others}
+    measured = [row for row in others if isinstance(row, Measurement) and not reasons[row.process]]
+    lost = [Notice(code="process-lost", text=f"process {at}: {reason}") for at, reason in reasons.items() if reason]
     known = {(notice.code, notice.text) for notice in first.warnings}
     more = [each for row in measured for each in row.warnings if (each.code, each.text) not in known]
     disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
@@ -38,6 +35,15 @@ def _case(rows: Sequence[Row]) -> Row:
         agreement=disagreeing[0] if disagreeing else first.agreement,
         warnings=(*first.warnings, *dict.fromkeys(more), *lost),
     )
+
+
+def _why_apart(first: Measurement, row: Row) -> str:
+    """Why a later process's row cannot stand beside the first one's; empty where it can."""
+    if not isinstance(row, Measurement):
+        return f"{outcome_of(row)}: {row.reason}"
+    if row.alone != first.alone:
+        return f"measured {'with' if row.alone else 'without'} the device to itself, unlike in process {first.process}"
+    return "its numbers were not judged" if row.agreement is None else ""
 
 
 def _pass(found: Sequence[tuple[int, PassResult]]) -> PassResult:

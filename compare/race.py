@@ -91,7 +91,7 @@ class Race:
         return {contender: ready[contender] for contender in folders if contender in ready}
 
     def _ask_prepare(self, contender: Contender, folder: Path) -> Prepared | Unsupported | Failed:
-        self._say(f"{contender.name}: compile, check, warm up")
+        self._say(f"{contender.name}: first calls, check, warm up")
         request = Prepare(
             case=self._case(contender),
             passes=self._settings.passes,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from compare import caches
 from compare.clock import Stopwatch
 from compare.device_rate import DeviceRate, Product, Rate
-from compare.known_work import fastest, numbers, run
+from compare.known_work import Pace, numbers, pace, run
 from compare.records import ITEM_BYTES, Device
 
 if TYPE_CHECKING:
@@ -29,29 +29,32 @@ def measured(session: Session, request: Rate) -> Iterator[DeviceRate]:
     for product in request.products:
         unknown = DeviceRate(backend=request.backend, dtype=product.dtype, matmul_precision=product.matmul_precision)
         try:
+            size_bytes, copying = copied(session, request.stream_bytes, product)
+            flops, multiplying = multiplied(session, product)
             yield replace(
                 unknown,
-                copy_bytes_per_s=copied(session, request.stream_bytes, product),
-                matmul_flops_per_s=multiplied(session, product),
+                copy_bytes_per_s=size_bytes / copying.fastest_s,
+                matmul_flops_per_s=flops / multiplying.fastest_s,
                 cache_bytes=caches.last_level_bytes(session.device),
+                scatter=max(each.median_s / each.fastest_s - 1 for each in (copying, multiplying)),
             )
         except Exception as error:  # noqa: BLE001  a run must not end because its yardstick could not be had
             yield replace(unknown, reason=f"{type(error).__name__}: {str(error)[:200]}")
 
 
-def copied(session: Session, size_bytes: int, product: Product) -> float:
-    """Bytes read and written per second, of an array far larger than a cache."""
+def copied(session: Session, size_bytes: int, product: Product) -> tuple[int, Pace]:
+    """Bytes read and written of an array far larger than a cache, and how long that takes."""
     count = size_bytes // ITEM_BYTES[product.dtype]
     work = partial(session.adapter.doubled, numbers(session, count, dtype=product.dtype))
-    return 2 * count * ITEM_BYTES[product.dtype] / fastest(session, work, LIMIT_S[session.device])
+    return 2 * count * ITEM_BYTES[product.dtype], pace(session, work, LIMIT_S[session.device])
 
 
-def multiplied(session: Session, product: Product) -> float:
-    """FLOPs per second of a product of two square matrices, smaller ones where the device is slow at them."""
+def multiplied(session: Session, product: Product) -> tuple[int, Pace]:
+    """FLOPs of a product of two square matrices, smaller ones where the device is slow at them, and its times."""
     size = product.size
     while size > SMALLEST and _product_s(session, product, size // 4) * 4**3 > LIMIT_S[session.device]:
         size //= 2
-    return 2 * size**3 / fastest(session, _product(session, product, size), LIMIT_S[session.device])
+    return 2 * size**3, pace(session, _product(session, product, size), LIMIT_S[session.device])
 
 
 def _product(session: Session, product: Product, size: int) -> Callable[[], Any]:

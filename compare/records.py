@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
+RESIDENT = "resident growth of a fresh process"  # the source of a peak that no allocation counter tells
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 Precision = Literal["ieee", "tf32", "default"]

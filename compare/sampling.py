@@ -32,6 +32,7 @@ from compare.messages import (
 )
 from compare.records import (
     MIN_ROUNDS,
+    RESIDENT,
     Conditions,
     Contender,
     Measurement,
@@ -187,7 +188,8 @@ class Sampling:
             return samples.device_rounds >= self._settings.samples
         if min(samples.device_rounds, samples.wall_rounds) < MIN_ROUNDS:
             return False
-        if summary.steady({each: self._results(each) for each in active}):
+        target = summary.target_half_width(self._settings.same_within)
+        if summary.steady({each: self._results(each) for each in active}, target):
             self.stopped = "steady"
             return True
         return elapsed_s >= self._settings.budget_s / self._settings.processes * len(active)
@@ -206,7 +208,7 @@ class Sampling:
             wall_s=tuple(self._samples.wall_s[contender][name]),
             per_round=self._counts[contender][name],
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
-            peak_source="resident growth of a fresh process" if larger else memory.source,
+            peak_source=RESIDENT if larger else memory.source,
             kernels=kinds.with_contents(
                 self._samples.kernels[contender].get(name, ()), self._ready[contender].contents.get(name)
             ),

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 from msgspec.structs import replace
 from rich.console import Console
@@ -88,8 +89,17 @@ def run_record(plan: Plan, cache: Path) -> Run:
     )
 
 
-def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
-    """Run the plan; returns whether it was interrupted, the run record, and the rows that were finished."""
+class Measured(NamedTuple):
+    """What a run gave: a row for each case, and the rows of each process by themselves."""
+
+    interrupted: bool
+    run: Run
+    rows: list[Row]
+    by_process: list[Row]
+
+
+def measure(plan: Plan, console: Console) -> Measured:
+    """Run the plan; an interrupted run has the rows that were finished."""
     if plan.note:
         console.print(plan.note, markup=False)
     with tempfile.TemporaryDirectory(prefix="compare-") as folder, Display(plan, console) as display, terminable():
@@ -100,9 +110,9 @@ def measure(plan: Plan, console: Console) -> tuple[bool, Run, list[Row]]:
             Runner(plan, Path(folder), study).run()
         except KeyboardInterrupt:
             console.print("interrupted: the finished rows are kept")
-            return True, study.run, study.ordered(plan)
+            return Measured(True, study.run, study.ordered(plan), study.rows)
         keep_logs(Path(folder), plan.out, study.rows)
-        return False, study.run, study.ordered(plan)
+        return Measured(False, study.run, study.ordered(plan), study.rows)
 
 
 def keep_logs(folder: Path, out: Path, rows: Sequence[Row]) -> None:

@@ -68,17 +68,25 @@ def joined(parts: Sequence[Estimate]) -> Estimate:
     down = hypot(*(log(part.median / part.low) for part in parts)) / count
     up = hypot(*(log(part.high / part.median) for part in parts)) / count
     if count >= WIDENED_FROM:
-        between = _student(count) * stdev(map(log, medians)) / sqrt(count)
-        down, up = max(down, between), max(up, between)
+        down, up = max(down, between(medians)), max(up, between(medians))
     return Estimate(
         exp(middle), exp(middle - down), exp(middle + up), sum(part.rounds for part in parts), tuple(medians)
     )
 
 
-def _student(count: int) -> float:
+def between(medians: Sequence[float]) -> float:
+    """The arm of Student's interval over the logarithms of the processes' medians."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
+    student = float(stdtrit(len(medians) - 1, (1 + CONFIDENCE) / 2))
+    return student * stdev(map(log, medians)) / sqrt(len(medians))
+
+
+def widened(found: Estimate) -> bool:
+    """Whether the spread of the processes, which no rounds can narrow, makes up most of the interval."""
+    if len(found.by_process) < WIDENED_FROM or not isfinite(found.high):
+        return False
+    return between(found.by_process) > 0.9 * log(1 + found.half_width)
 
 
 def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
@@ -88,12 +96,12 @@ def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
-    return joined([estimate(round_medians(each.device_s, each.per_round)) for each in processes_of(result).values()])
+    return joined([estimate(device_rounds(each)) for each in processes_of(result).values()])
 
 
 def wall_time(result: PassResult) -> Estimate:
     """Un-profiled wall time of one iteration of a pass, in seconds."""
-    return joined([estimate(round_medians(each.wall_s, each.per_round)) for each in processes_of(result).values()])
+    return joined([estimate(wall_rounds(each)) for each in processes_of(result).values()])
 
 
 def processes_of(result: PassResult) -> dict[int, PassResult]:
@@ -104,16 +112,27 @@ def processes_of(result: PassResult) -> dict[int, PassResult]:
 def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
     ours, others = processes_of(result), processes_of(reference)
-    return joined([_ratio_in_process(ours[at], others[at]) for at in ours if at in others])
+    return joined([_ratio(device_rounds(ours[at]), device_rounds(others[at])) for at in ours if at in others])
 
 
-def _ratio_in_process(result: PassResult, reference: PassResult) -> Estimate:
-    pairs = zip(
-        round_medians(result.device_s, result.per_round),
-        round_medians(reference.device_s, reference.per_round),
-        strict=True,
-    )
-    return estimate([a / b for a, b in pairs])
+def wall_ratio(result: PassResult, reference: PassResult) -> Estimate:
+    """Un-profiled wall time over the reference's, formed in the same way."""
+    ours, others = processes_of(result), processes_of(reference)
+    return joined([_ratio(wall_rounds(ours[at]), wall_rounds(others[at])) for at in ours if at in others])
+
+
+def device_rounds(result: PassResult) -> list[float]:
+    """Device time of each round of one process."""
+    return round_medians(result.device_s, result.per_round)
+
+
+def wall_rounds(result: PassResult) -> list[float]:
+    """Wall time of each round of one process."""
+    return round_medians(result.wall_s, result.per_round)
+
+
+def _ratio(ours: Sequence[float], others: Sequence[float]) -> Estimate:
+    return estimate([a / b for a, b in zip(ours, others, strict=True)])
 
 
 def reference_of(rows: Sequence[Measurement]) -> Measurement | None:
@@ -135,11 +154,14 @@ def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Es
     return paired_ratio(row.passes[name], reference.passes[name])
 
 
-def steady(samples: dict[Contender, dict[PassName, PassResult]]) -> bool:
-    """Whether every ratio to the first contender (or, alone, every median) is known to within +-0.5%."""
+def target_half_width(same_within: float) -> float:
+    """How well a ratio must be known before sampling stops: well enough for SAME."""
+    return min(TARGET_HALF_WIDTH, same_within / 2)
+
+
+def steady(samples: dict[Contender, dict[PassName, PassResult]], target: float = TARGET_HALF_WIDTH) -> bool:
+    """Whether every ratio to the first contender (or, alone, every median) is known to within the target."""
     first, *others = samples.values()
     if not others:
-        return all(device_time(result).half_width <= TARGET_HALF_WIDTH for result in first.values())
-    return all(
-        paired_ratio(other[name], first[name]).half_width <= TARGET_HALF_WIDTH for other in others for name in first
-    )
+        return all(device_time(result).half_width <= target for result in first.values())
+    return all(paired_ratio(other[name], first[name]).half_width <= target for other in others for name in first)

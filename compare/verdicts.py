@@ -15,7 +15,7 @@ import msgspec
 
 from compare.analysis import by_problem, measurements
 from compare.records import PASSES, Contender, PassName, Problem, Row
-from compare.summary import Estimate, ratio, reference_of
+from compare.summary import Estimate, ratio, reference_of, wall_ratio, widened
 
 Verdict = Literal["FASTER", "SLOWER", "SAME", "UNDECIDED"]
 VERDICTS: tuple[Verdict, ...] = ("FASTER", "SLOWER", "SAME", "UNDECIDED")
@@ -31,6 +31,13 @@ class Compared(msgspec.Struct, frozen=True):
     pass_name: PassName
     ratio: Estimate
     verdict: Verdict
+    wall: Estimate
+
+    @property
+    def wall_disagrees(self) -> bool:
+        """Whether the wall clock says the opposite of what device time says."""
+        by_wall = _of_range(self.wall.low, self.wall.high, 0.0)
+        return {"FASTER": "SLOWER", "SLOWER": "FASTER"}.get(self.verdict) == by_wall
 
 
 def verdict(relative: Estimate, same_within: float) -> Verdict:
@@ -66,7 +73,8 @@ def _of_problem(problem: Problem, group: Sequence[Row], same_within: float) -> I
             relative = ratio(row, reference, name)
             if relative and reference:
                 found = verdict(relative, same_within)
-                yield Compared(problem, row.contender, reference.contender, name, relative, found)
+                by_wall = wall_ratio(row.passes[name], reference.passes[name])
+                yield Compared(problem, row.contender, reference.contender, name, relative, found, by_wall)
 
 
 def counts(found: Iterable[Compared]) -> dict[tuple[Contender, PassName], Counter[Verdict]]:
@@ -87,15 +95,23 @@ def times_more_rounds(relative: Estimate, same_within: float) -> float:
     return (arm / max(distance, same_within - distance)) ** 2 if isfinite(arm) else inf
 
 
+def processes_disagree(relative: Estimate) -> bool:
+    """Whether the interval excludes 1, but not every process lies on that side."""
+    return not relative.low <= 1 <= relative.high and any(
+        (each > 1) != (relative.low > 1) for each in relative.by_process
+    )
+
+
 def advice(relative: Estimate, same_within: float) -> str:
     """What would decide an undecided ratio, in words."""
     decided = _of_range(relative.low, relative.high, same_within) != "UNDECIDED"
-    if decided and verdict(relative, same_within) == "UNDECIDED":
+    if widened(relative) or (decided and verdict(relative, same_within) == "UNDECIDED"):
         low, high = min(relative.by_process), max(relative.by_process)
         return f"more processes (--processes): those that ran differ, {low:.3f}x to {high:.3f}x"
     more = times_more_rounds(relative, same_within)
     if not isfinite(more):
         return "more rounds: there are too few for an interval"
     if more <= MOST_TIMES_MORE:
-        return f"about {ceil(more * relative.rounds)} rounds in place of {relative.rounds} (a larger --budget)"
+        rounds = f"about {ceil(more * relative.rounds)} rounds in place of {relative.rounds}"
+        return f"{rounds} (a larger --budget or --samples)"
     return f"a quieter machine: {relative.rounds} rounds scatter too much for patience to help"

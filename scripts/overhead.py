@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 HELP_RUNS = 9
-STAGES = {"compile": "compile and warm up", "numbers": "oracle", "resident": "resident memory", "round": "sampling"}
+STAGES = {"first calls": "compile and warm up", "numbers": "oracle", "resident": "resident memory", "round": "sampling"}
 
 
 def seconds_of(*command: str) -> float:

@@ -13,7 +13,7 @@ from compare.verdicts import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "results/h100/bfloat16"
-HEAD_DIM, SEQ_LENS = 64, (256, 4096)
+HEAD_DIM, SEQ_LENS = 64, (256, 1024, 4096)
 MARKS = re.compile(r"(<!-- table -->\n).*(<!-- /table -->)", re.DOTALL)
 
 

@@ -18,7 +18,8 @@ ROUNDS = 30
 
 
 def codes(device_s: list[float], per_round: int = 1) -> list[str]:
-    result = replace(samples.pass_result(1e-3, 0), device_s=tuple(device_s), per_round=per_round)
+    wall_s = tuple(each * 1.1 for each in device_s)
+    result = replace(samples.pass_result(1e-3, 0), device_s=tuple(device_s), wall_s=wall_s, per_round=per_round)
     return [notice.code for notice in disturbances.notices({"forward": result})]
 
 
@@ -77,8 +78,20 @@ def test_outliers_are_counted_and_stay() -> None:
     assert disturbances.outliers([*many, 0.1]).far == 0  # a fast sample is no disturbance
 
 
+def test_device_time_beyond_wall_time_is_told_where_the_intervals_show_it() -> None:
+    def found(device: np.ndarray, wall: np.ndarray) -> list[str]:
+        result = replace(samples.pass_result(1e-3, 0), device_s=tuple(device), wall_s=tuple(wall), per_round=1)
+        return [notice.code for notice in disturbances.notices({"step": result})]
+
+    assert found(noise(1) * 1.2, noise(2)) == ["device-over-wall"]
+    assert found(noise(1) * 1.02, noise(2)) == []  # little
+    assert found(noise(1, scatter=0.5) * 1.2, noise(2, scatter=0.5)) == []  # within the scatter
+    assert found(noise(1), noise(2) * 1.2) == []
+
+
 def test_a_warning_names_the_pass_and_says_what_to_do() -> None:
-    result = replace(samples.pass_result(1e-3, 0), device_s=tuple(np.linspace(1.0, 1.2, ROUNDS)), per_round=1)
+    ramp = tuple(np.linspace(1.0, 1.2, ROUNDS))
+    result = replace(samples.pass_result(1e-3, 0), device_s=ramp, wall_s=ramp, per_round=1)
     [notice] = disturbances.notices({"step": result})
     assert notice.text.startswith("step: device time moved by +13% from the first rounds to the last")
     assert "rerun" in notice.text

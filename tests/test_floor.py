@@ -14,7 +14,7 @@ from compare.device_rate import DeviceRate
 from compare.floor import Rates, Work
 from compare.naivety import NOT_NAIVE
 from compare.records import Contender, Measurement, Notice, Row
-from compare.report import markdown
+from compare.report import floor_words, markdown
 from tests import samples
 from tests.reports.rendered import HOSTILE, printed
 from tests.samples import EAGER, JAX, measurement, problem
@@ -65,6 +65,12 @@ def test_a_variant_without_a_count_has_no_figure() -> None:
     assert floor.achieved(measurement(problem(), other), "step", Rates(1e9, 1e9)) is None
     assert "| `jax:naive2:jit` | forward | – | – | – | – | – |" in part([measurement(problem(), other)], rate())
     assert "not counted" in part([measurement(problem(), other)], rate())
+
+
+def test_rates_of_a_busy_device_say_so() -> None:
+    assert "54% longer in the median" in floor_words.rate_line(rate(scatter=0.54))
+    assert "longer" not in floor_words.rate_line(rate(scatter=0.1))
+    assert "longer" not in floor_words.rate_line(rate())  # of an older file
 
 
 def test_what_a_pass_reached() -> None:

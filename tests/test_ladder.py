@@ -58,6 +58,7 @@ def test_against_wrong_numbers_nothing_pays() -> None:
 def test_the_report_shows_the_rungs() -> None:
     text = markdown_costs.ladder(ROWS, REPORTS)
     assert "| `torch:naive:compile` | forward |" in text
+    assert "1.12 ms ±0.0% |" in text  # a steady call
     assert "about 190 calls, against `torch:naive:eager`" in text
     assert "never, against `torch:naive:eager`" in text
     assert markdown_costs.ladder(ROWS[3:], REPORTS) == ""

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from compare import processes
 from compare.records import Measurement, Notice
-from compare.summary import Estimate, device_time, joined, paired_ratio
+from compare.summary import Estimate, device_time, joined, paired_ratio, ratio
 from compare.verdicts import compared
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
@@ -90,6 +90,28 @@ def test_ratios_are_formed_inside_a_process_even_when_one_of_them_is_lost() -> N
     assert relative.by_process == pytest.approx((1.0, 1.0))
     [notice] = eager.warnings
     assert (notice.code, notice.text[:29]) == ("process-lost", "process 2: OOM in backward: C")
+
+
+def test_a_row_that_had_the_device_to_itself_is_not_mixed_with_those_that_took_turns() -> None:
+    alone = replace(in_process(2, EAGER, 9e-3), alone=True)
+    fewer = {name: replace(result, device_s=result.device_s[:6]) for name, result in alone.passes.items()}
+    rows = [in_process(1), in_process(1, EAGER, 2e-3), in_process(2, JAX, 2e-3), replace(alone, passes=fewer)]
+    jax, eager = processes.joined(rows)
+    relative = ratio(eager, jax, "forward")  # type: ignore[arg-type]
+    assert relative
+    assert (relative.median, relative.by_process) == (pytest.approx(2.0), ())
+    [notice] = eager.warnings  # type: ignore[union-attr]
+    assert notice.text == "process 2: measured with the device to itself, unlike in process 1"
+    [lone] = processes.joined([replace(in_process(1), alone=True), in_process(2)])
+    [notice] = lone.warnings  # type: ignore[union-attr]
+    assert notice.text == "process 2: measured without the device to itself, unlike in process 1"
+
+
+def test_a_process_that_nobody_judged_stands_apart() -> None:
+    [row] = processes.joined([in_process(1), in_process(2, agreement=None)])
+    assert isinstance(row, Measurement)
+    assert [each.text for each in row.warnings] == ["process 2: its numbers were not judged"]
+    assert not row.passes["forward"].repeats
 
 
 def test_a_disagreement_in_any_process_is_the_rows() -> None:

@@ -24,6 +24,7 @@ from compare.summary import (
     reference_of,
     round_medians,
     steady,
+    target_half_width,
     wall_time,
 )
 from tests.samples import COMPILE, EAGER, JAX, agreement, measurement, pass_result, problem
@@ -148,6 +149,7 @@ DRIFT = samples(*[1.5**at for at in range(6)])
 
 def test_alone_a_contender_is_steady_by_its_own_median() -> None:
     assert TARGET_HALF_WIDTH == 0.005
+    assert (target_half_width(0.01), target_half_width(0.05), target_half_width(0.001)) == (0.005, 0.005, 0.0005)
     assert steady({JAX: {"forward": CALM}})
     assert not steady({JAX: {"forward": WIDE}})
     assert not steady({JAX: {"forward": CALM, "step": WIDE}})

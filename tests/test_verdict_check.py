@@ -71,7 +71,8 @@ def test_pairs_that_were_not_judged_are_missed() -> None:
 
 
 def compared(verdict: Verdict, contender: Contender = EAGER) -> Compared:
-    return Compared(problem(16), contender, JAX, "step", Estimate(1.0, 0.9, 1.1, 9), verdict)
+    unsure = Estimate(1.0, 0.9, 1.1, 9)
+    return Compared(problem(16), contender, JAX, "step", unsure, verdict, unsure)
 
 
 def test_opposite_verdicts_of_two_runs_are_named() -> None:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from compare import verdicts
 from compare.records import Measurement
-from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate
+from compare.report import verdict_words
+from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
 from tests import samples
 
 
@@ -47,7 +48,7 @@ def test_more_rounds_by_the_root() -> None:
     """2% off, known to 4%: half the interval, so four times the rounds."""
     unsure = around(1.02, 0.98, 1.06)
     assert verdicts.times_more_rounds(unsure, 0.01) == pytest.approx(4.0)
-    assert verdicts.advice(unsure, 0.01) == "about 40 rounds in place of 10 (a larger --budget)"
+    assert verdicts.advice(unsure, 0.01) == "about 40 rounds in place of 10 (a larger --budget or --samples)"
 
 
 def test_at_no_difference_the_bounds_of_same_decide() -> None:
@@ -57,6 +58,41 @@ def test_at_no_difference_the_bounds_of_same_decide() -> None:
 def test_where_patience_does_not_help_a_quieter_machine_is_advised() -> None:
     assert "quieter machine" in verdicts.advice(around(1.0, 0.8, 1.2), 0.01)
     assert "too few" in verdicts.advice(around(1.0, 0.0, inf, rounds=5), 0.01)
+
+
+def test_where_the_processes_make_up_the_interval_no_rounds_are_advised() -> None:
+    parts = [Estimate(each, each * 0.999, each * 1.001, 30) for each in (0.98, 0.99, 1.0, 1.01, 1.03)]
+    spread = joined(parts)
+    assert verdicts.verdict(spread, 0.01) == "UNDECIDED"
+    assert "--processes" in verdicts.advice(spread, 0.01)
+    rough = joined([Estimate(each, each * 0.9, each * 1.1, 30) for each in (1.0, 1.0, 1.001, 1.001, 1.0)])
+    assert "--processes" not in verdicts.advice(rough, 0.01)
+
+
+def test_processes_on_both_sides_are_told_from_an_interval_that_holds_one() -> None:
+    assert verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60, (0.98, 1.06)))
+    assert not verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60, (1.01, 1.03)))
+    assert not verdicts.processes_disagree(Estimate(1.0, 0.99, 1.03, 60, (0.98, 1.06)))
+    assert not verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60))
+
+
+def test_a_verdict_that_the_wall_clock_turns_round_is_shown() -> None:
+    fast, slow = (
+        samples.measurement(samples.problem(), samples.JAX),
+        samples.measurement(samples.problem(), samples.EAGER),
+    )
+    slow = slower_by(slow, fast, 1.5)
+    [*_, step] = verdicts.compared([fast, slow], 0.01)
+    assert not step.wall_disagrees
+    passes = {
+        name: replace(result, wall_s=tuple(each * 0.5 for each in fast.passes[name].wall_s))
+        for name, result in slow.passes.items()
+    }
+    found = verdicts.compared([fast, replace(slow, passes=passes)], 0.01)
+    assert [each.wall_disagrees for each in found] == [True] * 3
+    lines = verdict_words.wall_lines([*found, *found])
+    assert lines[0].endswith("SLOWER by device time (1.50x ±0.0%), the opposite by the wall (0.50x ±0.0%)")
+    assert lines[3:] == ["3 more verdicts of this kind"]
 
 
 def trial(random: np.random.Generator, slowdown: float, scatter: float) -> str:

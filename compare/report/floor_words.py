@@ -31,6 +31,11 @@ OVER = (
     "fused some passes over the scores, or a cache served them, or the device was busier, and so slower, when its "
     "rates were measured."
 )
+SCATTERED = 0.5
+BUSY = (
+    "copies or products took {:.0%} longer in the median than the fastest one: most likely other work kept the device "
+    "busy; rerun without it"
+)
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
 
@@ -55,7 +60,17 @@ def rate_line(rate: DeviceRate) -> str:
     if rate.reason:
         return f"{arithmetic(rate)}: no rates, {rate.reason}"
     copy, matmul = giga(rate.copy_bytes_per_s), tera(rate.matmul_flops_per_s)
-    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s"
+    return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s" + doubt(rate)
+
+
+def doubt(rate: DeviceRate) -> str:
+    """That the device was hardly by itself while its rates were measured."""
+    return f"; {BUSY.format(rate.scatter)}" if rate.scatter is not None and rate.scatter > SCATTERED else ""
+
+
+def doubts(rates: Sequence[DeviceRate]) -> list[str]:
+    """The same for all rates, a line each."""
+    return [fmt.one_line(f"{rate.backend}, {arithmetic(rate)}{doubt(rate)}") for rate in rates if doubt(rate)]
 
 
 def words(each: Reached) -> list[str]:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Iterable, Sequence
 
 from compare.analysis import measurements
 from compare.circumstances import DeviceReport, Run
 from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.reasons import LEAST_SHARE, Line
-from compare.records import MIN_ROUNDS, Device, Failure, Measurement, Row, Skip
+from compare.reasons import LEAST_SHARE, NOTICEABLE, Line
+from compare.records import MIN_ROUNDS, RESIDENT, Device, Failure, Measurement, PassResult, Row, Skip
 from compare.report import format as fmt
-from compare.summary import TARGET_HALF_WIDTH, reference_of, trusted
-from compare.verdicts import VERDICTS, Compared, counts
+from compare.report.verdict_words import verdict_note
+from compare.summary import processes_of, reference_of, target_half_width, trusted
 
 MOST_LABELS = 3
 STOPPED = {
-    "steady": f"steady: stopped once every ratio (one contender: every median) was known to ±{TARGET_HALF_WIDTH:.1%}",
+    "steady": "steady: stopped once every ratio (one contender: every median) was known to ±{target:.1%}",
     "budget": "budget: stopped when the time of its cases was spent",
     "samples": "samples: ran as many samples as were asked for",
 }
+
+
+RESIDENT_NOTE = " ≈: resident growth, where XLA's buffer assignment holds less than the process grew by."
 
 
 def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -40,11 +42,18 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         "threads": str(settings.threads) if settings.device == "cpu" else "",
         "malloc": settings.malloc if settings.device == "cpu" else "",
         "budget": budget,
-        "processes": str(settings.processes) if settings.processes > 1 else "",
+        "processes": processes_line(settings.processes, rows) if settings.processes > 1 else "",
         "cache": "cold: evicted before each sample" if settings.cache == "cold" else "",
         "seed": str(settings.seed),
     }
     return [(name, fmt.one_line(value)) for name, value in chosen.items() if value]
+
+
+def processes_line(planned: int, rows: Sequence[Row]) -> str:
+    """How many processes were planned, and how many rows have samples of fewer."""
+    ran = [min(len(processes_of(result)) for result in row.passes.values()) for row in measurements(rows) if row.passes]
+    fewer = sum(count < planned for count in ran)
+    return f"{planned}" + (f"; {fewer} of {fmt.plural(len(ran), 'row')} have samples of fewer" if fewer else "")
 
 
 def backend_line(report: DeviceReport) -> str:
@@ -94,35 +103,6 @@ def without_numbers(row: Skip | Failure) -> str:
     return fmt.one_line(f"{row.contender.name} {outcome_of(row)}: {row.reason}" + (f" ({known})" if known else ""))
 
 
-def verdict_lines(found: Sequence[Compared]) -> list[str]:
-    """How often each contender was what, pass by pass, in words."""
-    lines = []
-    for (contender, name), tally in counts(found).items():
-        words = ", ".join(f"{tally[word]} {word}" for word in VERDICTS if tally[word])
-        lines.append(f"{contender.name}, {name}: {words} (of {fmt.plural(sum(tally.values()), 'problem')})")
-    return lines
-
-
-def process_note(found: Sequence[Compared]) -> str:
-    """How far the processes differ, in words."""
-    spreads = {each: max(each.ratio.by_process) / min(each.ratio.by_process) - 1 for each in found}
-    widest = max(found, key=lambda each: spreads[each])
-    count = max(len(each.ratio.by_process) for each in found)
-    return (
-        f"Over {count} processes the lowest and highest ratio differ by {median(spreads.values()):.1%} in the median, "
-        f"by {spreads[widest]:.1%} at most ({widest.contender.name}, {widest.pass_name}, {widest.problem.label})."
-    )
-
-
-def verdict_note(same_within: float) -> str:
-    """What the four words mean."""
-    within = f"±{same_within * 100:g}%"
-    return (
-        f"SAME: the whole 95% interval of the ratio lies within {within} of 1. FASTER, SLOWER: otherwise, and the "
-        "interval excludes 1. UNDECIDED: the rest. A verdict holds for the processes that ran."
-    )
-
-
 def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
     """What the numbers are, one sentence or two each; what does not occur in the rows is left out."""
     measured = measurements(rows)
@@ -147,12 +127,18 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "passes, it is the highest. Saved: buffers alive between "
         "forward and backward, less those that alias q, k, v or the output. On a GPU XLA's programs allocate cuBLAS "
         "workspaces (tens of MB) inside a pass, PyTorch keeps one from its first product on. MB = 10^6 bytes.",
-        f"Peaks are by {weighed_by(measured)}.",
+        f"Peaks are by {weighed_by(measured)}."
+        + RESIDENT_NOTE * any(each.peak_source == RESIDENT for row in measured for each in row.passes.values()),
         "Error / allowed: the tensor that comes nearest to its allowance, against the float64 oracle.",
         "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
     ]
     if stopped:
-        counts = [f"{text} ({fmt.plural(stopped[word], 'case')})" for word, text in STOPPED.items() if stopped[word]]
+        target = target_half_width(same_within)
+        counts = [
+            f"{text.format(target=target)} ({fmt.plural(stopped[word], 'case')})"
+            for word, text in STOPPED.items()
+            if stopped[word]
+        ]
         notes.append(f"Sampling, {'; '.join(counts)}.")
     if len(measured) > 1:
         notes.append(verdict_note(same_within))
@@ -163,6 +149,14 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
     if any(row.agreement is None for row in measured):
         notes.append("unknown: the numbers of the row were not compared with the oracle.")
     return notes
+
+
+def peak(passes: Iterable[PassResult]) -> str:
+    """The highest of the peaks as a bare number of MB, marked where growth of resident memory stands in for a count."""
+    highest = max(passes, key=lambda each: each.peak_bytes, default=None)
+    if highest is None:
+        return fmt.NONE
+    return ("≈" if highest.peak_source == RESIDENT else "") + fmt.megabytes(highest.peak_bytes)
 
 
 def weighed_by(rows: Sequence[Measurement]) -> str:
@@ -196,7 +190,8 @@ def kernels_note() -> str:
     """What the list of kernels is."""
     return (
         "What ran in one profiled iteration, by each one's own time; shares of the iteration are applied to the median "
-        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out."
+        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out. A sentence counts what takes at "
+        f"least {NOTICEABLE:.0%}; the rest it calls short."
     )
 
 

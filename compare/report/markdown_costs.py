@@ -53,10 +53,11 @@ def ladder_line(rungs: Rungs) -> list[str]:
     """One line of the ladder."""
     cost, warm = rungs.cost, rungs.warm
     before = (rungs.import_s, rungs.start_s, cost.trace_s, cost.compile_s)
-    calls = (cost.first_call_s, rungs.dispatch_s, rungs.steady_s)
+    calls = (cost.first_call_s, rungs.dispatch_s)
+    steady = f"{fmt.duration(rungs.steady.median)} {fmt.interval(rungs.steady)}"
     again = spent(warm.compile_s) if warm else fmt.NONE
     name = code(rungs.contender.name) + (f", after {code(rungs.after.name)}" if rungs.after else "")
-    return [name, rungs.pass_name, *map(spent, before), again, *map(spent, calls), pays(rungs)]
+    return [name, rungs.pass_name, *map(spent, before), again, *map(spent, calls), steady, pays(rungs)]
 
 
 def pays(rungs: Rungs) -> str:

@@ -23,7 +23,7 @@ def floors(run: Run, rows: Sequence[Row]) -> str:
     if not found:
         return section("Floor and roofline", "No row has numbers that agree.")
     known = table(RATE_COLUMNS, map(rate_line, run.rates)) if run.rates else "The device's rates were not measured."
-    notes = [escape(note) for note in floor_words.notes(found)]
+    notes = [escape(note) for note in (*floor_words.doubts(run.rates), *floor_words.notes(found))]
     return section("Floor and roofline", escape(floor_words.FLOOR), known, table(COLUMNS, lines(found)), bullets(notes))
 
 

@@ -9,7 +9,7 @@ from compare.analysis import Spread, by_problem, measurements, passes_of, spread
 from compare.circumstances import Run
 from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
-from compare.report import legend
+from compare.report import legend, verdict_words
 from compare.report.markdown_text import bullets, code, escape, section, table
 from compare.summary import device_time, wall_time
 from compare.verdicts import VERDICTS, Compared, advice, counts
@@ -58,8 +58,10 @@ def verdicts(found: Sequence[Compared], same_within: float) -> str:
     open_ = [undecided_line(each, same_within) for each in found if each.verdict == "UNDECIDED"]
     what = ("Problem", "Contender", "Pass", ">Ratio", "What would decide it")
     undecided = ["Undecided:", table(what, open_)] if open_ else []
-    note = escape(legend.verdict_note(same_within))
-    return section("Verdicts", note, table(columns, tally), *undecided, *by_process(found))
+    note = escape(verdict_words.verdict_note(same_within))
+    turned = [escape(line) for line in verdict_words.wall_lines(found)]
+    wall = [escape(verdict_words.WALL_NOTE), bullets(turned)] if turned else []
+    return section("Verdicts", note, table(columns, tally), *wall, *undecided, *by_process(found))
 
 
 def by_process(found: Sequence[Compared]) -> list[str]:
@@ -69,7 +71,7 @@ def by_process(found: Sequence[Compared]) -> list[str]:
         return []
     columns = ("Problem", "Contender", "Pass", ">Ratio", ">Lowest process", ">Highest process")
     lines = [process_line(each) for each in several]
-    return [escape(legend.process_note(several)), folded("Ratios by process", lines, columns)]
+    return [escape(verdict_words.process_note(several)), folded("Ratios by process", lines, columns)]
 
 
 def process_line(each: Compared) -> list[str]:

@@ -100,8 +100,7 @@ def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassNam
     name = code(row.contender.name) + (" ref" if row is reference else "")
     if not isinstance(row, Measurement):
         return [name, *[fmt.NONE] * (len(passes) + 3), status(row)]
-    peak = max((result.peak_bytes for result in row.passes.values()), default=None)
-    memory = [fmt.megabytes(peak), fmt.megabytes(row.saved_bytes)]
+    memory = [legend.peak(row.passes.values()), fmt.megabytes(row.saved_bytes)]
     times = [time_cell(row, reference, name, same_within) for name in passes]
     return [name, *times, *memory, legend.result_word(row), status(row)]
 
@@ -130,10 +129,10 @@ def status(row: Row) -> str:
 
 
 def warned(row: Measurement) -> str:
-    """That it did not run naively, or how many warnings the row has."""
-    if any(notice.code == NOT_NAIVE for notice in row.warnings):
-        return ", not naive (see warnings)"
-    return f", {fmt.plural(len(row.warnings), 'warning')}" if row.warnings else ""
+    """That it did not run naively, and how many other warnings the row has."""
+    others = sum(notice.code != NOT_NAIVE for notice in row.warnings)
+    fused = ", not naive (see warnings)" if others < len(row.warnings) else ""
+    return fused + (f", {fmt.plural(others, 'warning')}" if others else "")
 
 
 # ------------------------------------------------------------------------------------------ the seed's own columns
@@ -144,7 +143,8 @@ def seed_tables(rows: Sequence[Row]) -> str:
     note = (
         "Times are device times. Memory is measured: Forward = inputs + forward peak, Backward = inputs + output + dO "
         "+ saved + backward peak. By formula: Forward = inputs + attention matrix + output, Backward = Forward + "
-        "a second attention matrix. MB = 10^6 bytes."
+        "a second attention matrix. Which peaks are growth of resident memory says the table side by side (≈). "
+        "MB = 10^6 bytes."
     )
     tables = [part for contender, found in by_contender(rows) for part in contender_tables(contender, found)]
     return section("Detailed results", note, *tables) if tables else ""

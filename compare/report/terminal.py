@@ -18,7 +18,7 @@ from compare.analysis import by_problem
 from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
-from compare.report import floor_words, legend
+from compare.report import floor_words, legend, verdict_words
 from compare.report import format as fmt
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
@@ -95,10 +95,10 @@ def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
     """Words that may stand below a contender's name, and whether they do."""
     if not isinstance(row, Measurement):
         return []
-    count = len(row.warnings)
     fused = any(notice.code == NOT_NAIVE for notice in row.warnings)
+    count = sum(notice.code != NOT_NAIVE for notice in row.warnings)
     marks = [("ref", row is reference), ("alone", row.alone), ("not naive", fused)]
-    return [*marks, (fmt.plural(count, "warning"), count > 0 and not fused)]
+    return [*marks, (fmt.plural(count, "warning"), count > 0)]
 
 
 def pass_cells(
@@ -114,7 +114,7 @@ def pass_cells(
     count = sum(kernel.count for kernel in result.kernels)
     kernels = fmt.plural(count, "kernel") if settings.device == "gpu" else ""  # ops of a CPU nest: no count to compare
     wall = Text.assemble(fitted(fmt.time(wall_time(result))), ("\n" + kernels, "dim"))
-    return [device, wall, fmt.megabytes(result.peak_bytes)]
+    return [device, wall, legend.peak([result])]
 
 
 def device_cell(row: Measurement, reference: Measurement | None, name: PassName, same_within: float) -> Text:
@@ -136,7 +136,7 @@ def shared_cells(row: Measurement, wide: bool) -> list[str]:
     """The cells that concern all passes: memory, and when wide the error beside what is allowed."""
     saved = fmt.megabytes(row.saved_bytes)
     if not wide:
-        return [fmt.megabytes(max((result.peak_bytes for result in row.passes.values()), default=None)), saved]
+        return [legend.peak(row.passes.values()), saved]
     worst = gather.worst_of(row)
     return [saved, f"{fmt.error(worst.max_error)}\n{fmt.error(worst.allowed_max)}" if worst else fmt.NONE]
 
@@ -153,9 +153,11 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_facts(run, rows, console)
     print_tables(rows, run.settings, console)
     found = compared(rows, run.settings.same_within)
-    print_list("Verdicts", legend.verdict_lines(found), console)
+    print_list("Verdicts", verdict_words.verdict_lines(found), console)
+    turned = verdict_words.wall_lines(found)
+    print_list("Against the wall clock", [verdict_words.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]
-    print_list("Processes", [legend.process_note(several)] if several else [], console)
+    print_list("Processes", [verdict_words.process_note(several)] if several else [], console)
     print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)

@@ -34,7 +34,7 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
             for some in chunks(measured, console.width):
                 console.print()
                 console.print(pass_table(f"{problem.label}: {name}", some, name, console.width))
-        print_list(problem.label, [sentence(each) for each in found if each.compared.problem == problem], console)
+        print_list(problem.label, sentences([each for each in found if each.compared.problem == problem]), console)
 
 
 def chunks(rows: Sequence[Measurement], width: int) -> list[Sequence[Measurement]]:
@@ -65,6 +65,9 @@ def cell(lines: Sequence[Line], width: int) -> Text:
     )
 
 
-def sentence(each: Reason) -> str:
-    """A sentence behind what it is about."""
-    return f"{each.compared.pass_name}, {each.compared.contender.name}: {each.text}"
+def sentences(found: Sequence[Reason]) -> list[str]:
+    """Each sentence once, behind all that it is about."""
+    about: dict[str, list[str]] = {}
+    for each in found:
+        about.setdefault(each.text, []).append(f"{each.compared.pass_name}, {each.compared.contender.name}")
+    return [f"{'; '.join(subjects)}: {text}" for text, subjects in about.items()]

@@ -9,6 +9,11 @@ def split(mode: str) -> tuple[str, int]:
     return plain, int(percent or 0)
 
 
+def is_planted(mode: str) -> bool:
+    """Whether the mode stands on either side of a planted comparison."""
+    return "+" in mode
+
+
 def rows(batch: int, percent: int) -> int:
     """Batch rows that are ``percent`` of the batch.  Raises ValueError where that is no whole number."""
     if batch * percent % 100:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from compare.arguments import Parser
 from scripts.second_opinion import cases, cpu, gpu, gpu_check
 from scripts.second_opinion.cases import MODES, Task
 from scripts.second_opinion.sheets import Sheet, page
@@ -32,7 +33,7 @@ def on_cpu(seq_lens: tuple[int, ...], cache: Path, timeout_s: float) -> list[She
 
 def main() -> int:
     """Run the checks, print and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--seq-len", type=int, nargs="+", help="(default: on a CPU 2048 and 3072, on a GPU also 8192)")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one child (default 600)")

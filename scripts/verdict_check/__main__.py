@@ -19,7 +19,7 @@ from time import perf_counter
 
 from rich.console import Console
 
-from compare.arguments import SECONDS, whole
+from compare.arguments import SECONDS, Parser, whole
 from compare.backends import BACKENDS
 from compare.options import check_out
 from compare.records import PASSES
@@ -33,7 +33,7 @@ CHECKS = {"aa": checks.aa, "planted": checks.planted, "repeat": checks.repeat}
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.verdict_check",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -56,7 +56,7 @@ def planted(wanted: Wanted, say: Say) -> Outcome:
     for name in wanted.contenders:
         slowed = wanted.slowed(name)
         if wanted.program:
-            found = program.run(f"planted-{name}", (name, *wanted.slowed_names(name)), *wanted.words(PLANTED))
+            found = program.run(f"planted-{name}", wanted.slowed_names(name), *wanted.words(PLANTED))
             for share in (share_of(each) for each in slowed[1:]):
                 groups.append((name, f"{share}%", [each for each in found if share_of(each.contender) == share]))
             trials += ours(found, "backend")

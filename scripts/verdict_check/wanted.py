@@ -90,14 +90,14 @@ class Wanted(Record, frozen=True):
         return cases.entrants([cases.parse_contender(name)] * 2)
 
     def slowed_names(self, name: str) -> tuple[str, ...]:
-        """A contender with each of the planted slow-downs."""
-        return tuple(f"{name}+{share}" for share in SHARES[self.device])
+        """A contender that does nothing more, and the same with each of the planted slow-downs."""
+        return tuple(f"{name}+{share}" for share in (0, *SHARES[self.device]))
 
     def slowed(self, name: str) -> tuple[Contender, ...]:
-        """A contender, and the same with each of the planted slow-downs."""
+        """The same, parsed."""
         plain = cases.parse_contender(name)
         modes = [each.rpartition(":")[2] for each in self.slowed_names(name)]
-        return (plain, *(Contender(backend=plain.backend, variant=plain.variant, mode=mode) for mode in modes))
+        return tuple(Contender(backend=plain.backend, variant=plain.variant, mode=mode) for mode in modes)
 
 
 def share_of(contender: Contender) -> int:

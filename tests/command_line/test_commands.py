@@ -15,7 +15,11 @@ from compare.environment import OVERRIDES, relevant
 from tests.command_line.typed import SMALL, environment, refusal
 
 
-@pytest.mark.parametrize("look", [["--help"], ["--version"], ["--list"], ["--dry-run"], [*SMALL, "--dry-run"]], ids=str)
+@pytest.mark.parametrize(
+    "look",
+    [["--help"], ["doctor", "--help"], ["--version"], ["--list"], ["--dry-run"], [*SMALL, "--dry-run"]],
+    ids=str,
+)
 def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str], folder: Path, look: list[str]) -> None:
     try:
         code = cli.main(look)
@@ -25,6 +29,15 @@ def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str],
     assert (code, err) == (0, "")
     assert out.strip()
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", ["--bogus", "now", "--backend"])
+def test_the_doctor_takes_no_options(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["doctor", word])
+    out, err = capsys.readouterr()
+    assert (end.value.code, out) == (2, "")
+    assert err == f"compare doctor: error: unrecognized arguments: {word}; --help shows what is possible\n"
 
 
 def test_version_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,9 +79,9 @@ def test_an_array_is_never_smaller_than_four_caches(monkeypatch: pytest.MonkeyPa
     assert rating.stream_bytes("gpu") == 2**30
 
 
-def test_a_busy_moment_does_not_lower_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_moment_does_not_lower_the_rate_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from compare import rates
-    from compare.device_rate import Product
+    from compare.device_rate import Product, Rate
     from tests.fake_attn.device import DEVICE
 
     session, calls = Session("tests.fake_attn", "cpu", 1), []
@@ -93,4 +93,6 @@ def test_a_busy_moment_does_not_lower_the_rate(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(DEVICE, "launch", disturbed)
     product = Product(dtype="float32", matmul_precision="ieee", size=64)
-    assert rates.copied(session, 2**16, product) == pytest.approx(2 * GB, rel=1e-3)
+    [rate] = rates.measured(session, Rate(backend="fake", stream_bytes=2**16, products=(product,)))
+    assert rate.copy_bytes_per_s == pytest.approx(2 * GB, rel=1e-3)
+    assert rate.scatter == pytest.approx(9.0, rel=1e-3)

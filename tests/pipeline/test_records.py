@@ -13,6 +13,7 @@ import pytest
 from compare import agreement, backends, judging, results, study
 from compare.cli import main
 from compare.records import PASSES
+from scripts import overhead
 from tests.fake_attn import adapter, profiler
 from tests.fake_attn.variants.naive import BACKWARD_NS, FORWARD_NS
 from tests.run_fake import arguments, outcome, outcomes, row, rows_of
@@ -141,9 +142,11 @@ def test_rows_are_in_the_file_before_the_next_problem_starts(out: Path, monkeypa
 def test_progress_is_plain_lines_away_from_a_terminal(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(out, "fake:naive", seq_lens=(8, 16)))
     captured = capsys.readouterr()
-    assert "[1/2] B=2 T=8 N=1 H=8 causal float32 ieee: fake:naive:eager: compile, check, warm up" in captured.out
+    assert "[1/2] B=2 T=8 N=1 H=8 causal float32 ieee: fake:naive:eager: first calls, check, warm up" in captured.out
     assert "[2/2] B=2 T=16" in captured.out
     assert captured.out.count("rounds 1 to 6") == 2
+    stages = {overhead.stage_of(line) for line in captured.out.splitlines()}
+    assert stages - {None} == {"compile and warm up", "sampling", "oracle", "start and report"}
     assert "round 2" not in captured.out
     assert "\x1b" not in captured.out + captured.err
     assert "\r" not in captured.out + captured.err

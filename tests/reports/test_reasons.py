@@ -162,6 +162,15 @@ def test_the_terminal_shows_all_of_it_in_the_room_there_is(width: int) -> None:
         assert f"•{each.compared.pass_name},{each.compared.contender.name}:" in flat or width < 160
 
 
+def test_a_sentence_stands_once_behind_all_that_it_is_about() -> None:
+    same = [samples.measurement(samples.problem(), contender) for contender in (JAX, EAGER, COMPILE)]
+    found = reasons.reasons(same, 0.01, "op")
+    assert len(found) == 6
+    (line,) = terminal_reasons.sentences(found)
+    assert line.startswith("forward, torch:naive:eager; ")
+    assert line.count("no difference to explain") == 1
+
+
 def test_results_without_contents_still_load() -> None:
     _, rows = results.read(H200)
     found: list[PassResult] = [result for row in rows if isinstance(row, Measurement) for result in row.passes.values()]

@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from compare.records import Notice, Row
+from compare.naivety import NOT_NAIVE
+from compare.records import RESIDENT, Notice, Row
 from compare.report import format as fmt
+from compare.report import legend, terminal
 from compare.summary import Estimate
 from tests import samples
 from tests.reports.rendered import LONG, page, pair, part, printed, table_text
@@ -117,6 +120,24 @@ def test_hostile_text_has_no_power_over_the_terminal() -> None:
     assert "[red]a[/]" in text
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_row_that_is_not_naive_still_counts_its_other_warnings() -> None:
+    notes = (Notice(code=NOT_NAIVE, text="fused"), Notice(code="drift", text="moved"))
+    row = measurement(problem(), warnings=notes)
+    assert [word for word, holds in terminal.marks_of(row, row) if holds] == ["ref", "not naive", "1 warning"]
+    alone = measurement(problem(), warnings=notes[:1])
+    assert [word for word, holds in terminal.marks_of(alone, None) if holds] == ["not naive"]
+
+
+def test_a_peak_by_resident_growth_is_marked_and_explained() -> None:
+    grown = replace(samples.pass_result(1e-3, 5 * 10**6), peak_source=RESIDENT)
+    counted = samples.pass_result(1e-3, 4 * 10**6)
+    assert (legend.peak([counted]), legend.peak([counted, grown]), legend.peak([])) == ("4.0", "≈5.0", "–")
+    row = measurement(problem())
+    marked = replace(row, passes={"forward": grown})
+    assert "≈: resident growth" in " ".join(legend.timing_notes([row, marked], 0.01))
+    assert "≈" not in " ".join(legend.timing_notes([row], 0.01))
 
 
 def test_warnings_are_gathered_by_text() -> None:

@@ -24,7 +24,7 @@ class Adapter(adapter.Adapter):
     def __init__(self, device: Device, threads: int) -> None:
         """XLA:CPU makes other code for another batch size; a loop over pieces runs the same code more often."""
         super().__init__(device, threads)
-        self._pieces = device == "cpu"
+        self._splits_by_batch = device == "cpu"
 
     def programs(
         self, attention: Callable[..., Array], mode: str, inputs: adapter.Inputs, precision: Precision
@@ -34,7 +34,7 @@ class Adapter(adapter.Adapter):
         self._batch = len(inputs[0])
         more = extra.rows(self._batch, percent)
         q, k, v, do = (jnp.concatenate([each, each[:more]]) for each in inputs)
-        called = in_pieces(attention) if self._pieces else attention
+        called = in_pieces(attention) if self._splits_by_batch and extra.is_planted(mode) else attention
         return super().programs(called, plain, (q, k, v, do), precision)
 
     def numpy(self, array: Any) -> NDArray[np.float32]:
