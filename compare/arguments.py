@@ -112,7 +112,8 @@ def build_parser() -> Parser:
         "--contender",
         action="append",
         metavar="B:V[:M]",
-        help="backend:variant[:mode]; repeatable, also the same; this exact list in place of the three options above",
+        help="backend:variant[:mode], or backend=file.py:function[:mode] for a function of your own; repeatable, also "
+        "the same; this exact list in place of the three options above",
     )
     what = parser.add_argument_group("problems")
     size = {name: whole(name, most) for name, most in MOST.items()}
@@ -141,9 +142,7 @@ def build_parser() -> Parser:
     )
     what.add_argument("--heads", nargs="+", type=size["heads"], metavar="N", help="(default: 1)")
     what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
-    what.add_argument(
-        "--mask", nargs="+", type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)"
-    )
+    what.add_argument("--mask", nargs="+", type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")
     what.add_argument("--dtype", nargs="+", choices=DTYPES, help="(default: float32)")
     what.add_argument(
         "--matmul-precision",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import product
@@ -10,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from compare import own_kernel
 from compare.backends import BACKENDS, UnknownName, backend, variants
 from compare.circumstances import Settings
 from compare.contract import check_visible, parse_mask
@@ -138,8 +140,13 @@ def all_contenders(names: tuple[str, ...], variant_names: tuple[str, ...], modes
     return found
 
 
+OWN = re.compile(r"(?P<backend>\w+)=(?P<variant>.+\.py:\w+)(?::(?P<mode>\w+))?")
+
+
 def parse_contender(text: str) -> Contender:
-    """Read ``backend:variant[:mode]``; the mode defaults to the backend's first."""
+    """Read ``backend:variant[:mode]`` or ``backend=file.py:function[:mode]``; the mode defaults to the first."""
+    if "=" in text.split(":")[0]:
+        return _parse_own(text)
     name, *rest = text.split(":")
     if name not in BACKENDS or not 1 <= len(rest) <= 2:
         raise UnknownName(
@@ -151,6 +158,20 @@ def parse_contender(text: str) -> Contender:
     if mode not in backend(name).modes:
         raise UnknownName(f"contender {text!r}: {name} has the modes {', '.join(backend(name).modes)}, not {mode!r}")
     return Contender(backend=name, variant=variant, mode=mode)
+
+
+def _parse_own(text: str) -> Contender:
+    """A user's own function, whose file is read but not run."""
+    match = OWN.fullmatch(text)
+    if not match or match["backend"] not in BACKENDS:
+        raise UnknownName(
+            f"contender: expected backend=file.py:function[:mode] with a backend of {', '.join(BACKENDS)}, got {text!r}"
+        )
+    name, mode = match["backend"], match["mode"] or backend(match["backend"]).modes[0]
+    if mode not in backend(name).modes:
+        raise UnknownName(f"contender {text!r}: {name} has the modes {', '.join(backend(name).modes)}, not {mode!r}")
+    own_kernel.check(match["variant"])
+    return Contender(backend=name, variant=match["variant"], mode=mode)
 
 
 def entrants(named: Iterable[Contender]) -> tuple[Contender, ...]:
@@ -178,6 +199,6 @@ def case_s(problem: Problem, settings: Settings) -> float:
     return SETUP_S[settings.device] + 3 * iteration_s(problem, settings) + sampling
 
 
-def case_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:
-    """Bytes that a naive case needs of its device."""
-    return needed_bytes(problem, passes)
+def case_bytes(problem: Problem, passes: tuple[PassName, ...], contender: Contender) -> int:
+    """Bytes that a case needs of its device."""
+    return needed_bytes(problem, passes, contender.variant)

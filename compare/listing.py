@@ -47,12 +47,10 @@ def show_plan(plan: Plan, console: Console) -> int:
     free = available_bytes() if device == "cpu" else None
     total_s, skipped = 0.0, 0
     for number, problem in enumerate(plan.problems, 1):
-        needed, seconds = (
-            cases.case_bytes(problem, passes),
-            cases.case_s(problem, plan.settings) * plan.settings.processes,
-        )
-        fits = free is None or needed * plan.worker_count <= free
+        seconds = cases.case_s(problem, plan.settings) * plan.settings.processes
         for at, contender in enumerate(plan.contenders):
+            needed = cases.case_bytes(problem, passes, contender)
+            fits = free is None or needed * plan.worker_count <= free
             total_s, skipped = total_s + seconds * fits, skipped + (not fits)
             heading = (str(number), problem.label) if at == 0 else ("", "")
             table.add_row(*heading, contender.name, f"{needed / 1e6:.0f}", f"{seconds:.0f}" if fits else "skipped")

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from compare import caches, inputs, launching, weighing
+from compare import caches, inputs, launching, own_kernel, weighing
 from compare.backends import Adapter, Programs
 from compare.circumstances import Cache
 from compare.clock import Stopwatch
@@ -99,7 +99,9 @@ class Session:
             self.forget()
             self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in inputs.draw(problem))
             self._problem = problem
-        attention = import_module(f"{self.package}.variants.{case.contender.variant}").attention
+        variant = case.contender.variant
+        own = own_kernel.is_own(variant)
+        attention = own_kernel.load(variant) if own else import_module(f"{self.package}.variants.{variant}").attention
 
         def bound(q: Any, k: Any, v: Any) -> Any:
             return attention(q, k, v, mask=problem.mask)

@@ -1,11 +1,13 @@
-"""What a naive attention must hold, from the problem alone: the seed table's formula, and a bound to refuse by."""
+"""What an attention must hold, from the problem alone: the seed table's formula, and a bound to refuse by."""
 
 from __future__ import annotations
 
+from compare.contract import parse_mask
 from compare.records import ITEM_BYTES, PassName, Problem
 
 # Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
 SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 7, "step": 7}
+WHOLE_MATRIX = ("naive", "naive_lean", "checkpoint", "fused_xla")
 WIDENED = 1.5  # XLA:CPU computes 16-bit problems in float32 and holds some of the buffers so
 
 
@@ -36,7 +38,20 @@ def seed_backward_bytes(problem: Problem) -> int:
     return seed_forward_bytes(problem) + score_bytes(problem)
 
 
-def needed_bytes(problem: Problem, passes: tuple[PassName, ...]) -> int:
-    """What the device should have free for a naive case: inputs and gradients, and the score-sized buffers."""
+def score_share(variant: str, problem: Problem) -> float:
+    """The share of the scores that a variant computes at once: 0 for fused ones, and for those that nobody knows."""
+    mask = parse_mask(problem.mask)
+    if variant in WHOLE_MATRIX:
+        return 1.0
+    if variant == "window" and mask.kind == "window":
+        return min(1.0, 1.25 * mask.size / problem.kv_len)
+    if variant == "strided" and mask.kind == "strided":
+        return min(1.0, 2 * mask.size / problem.kv_len + 1 / mask.size)
+    return 0.0
+
+
+def needed_bytes(problem: Problem, passes: tuple[PassName, ...], variant: str = "naive") -> int:
+    """What the device should have free for a case: inputs and gradients, and the score-sized buffers."""
     copies = max(SCORE_COPIES[name] for name in passes) * (1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED)
-    return 2 * (input_bytes(problem) + output_bytes(problem)) + int(copies * score_bytes(problem))
+    scores = copies * score_bytes(problem) * score_share(variant, problem)
+    return 2 * (input_bytes(problem) + output_bytes(problem)) + int(scores)

@@ -77,9 +77,12 @@ class Contender(Record, frozen=True):
 
     @property
     def name(self) -> str:
-        """``backend:variant:mode`` as the command line takes it, ``#2`` behind it when it is named a second time."""
+        """``backend:variant:mode`` as the command line takes it, ``#2`` behind it when it is named a second time.
+
+        Of a user's own function, whose variant is a file and a name in it, ``backend=file.py:function:mode``.
+        """
         again = f"#{self.entrant}" if self.entrant > 1 else ""
-        return f"{self.backend}:{self.variant}:{self.mode}{again}"
+        return f"{self.backend}{'=' if '.py:' in self.variant else ':'}{self.variant}:{self.mode}{again}"
 
 
 class Case(Record, frozen=True):

@@ -84,13 +84,14 @@ class OneProcess:
             for at, problem in enumerate(self.plan.problems):
                 self._runner.done(problem, self._problem(problem), self._process)
                 following = self.plan.problems[at + 1 : at + 2]
-                self._fleet.finish(max((self._needed(each) for each in following), default=0))
+                needed = (self._needed(each, contender) for each in following for contender in self.plan.contenders)
+                self._fleet.finish(max(needed, default=0))
         finally:
             with undisturbed():
                 self._fleet.stop()
 
-    def _needed(self, problem: Problem) -> int:
-        return prediction.needed_bytes(problem, self.settings.passes)
+    def _needed(self, problem: Problem, contender: Contender) -> int:
+        return prediction.needed_bytes(problem, self.settings.passes, contender.variant)
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
         rows: dict[Contender, Row] = {}
@@ -139,8 +140,9 @@ class OneProcess:
         return row.status == "OOM" and self.settings.device == "gpu" and contenders > 1 and fits
 
     def _skipped(self, problem: Problem, contenders: Sequence[Contender]) -> Iterator[Skip]:
-        needed, available = self._needed(problem), self._available()
+        available = self._available()
         for contender in contenders:
+            needed = self._needed(problem, contender)
             if available is not None and needed > available:  # two live workers hold their heaps at once
                 yield Skip(
                     problem=problem,
@@ -173,7 +175,7 @@ class OneProcess:
             status=failed.status,
             stage=failed.stage,
             reason=failed.reason,
-            predicted_bytes=self._needed(problem),
+            predicted_bytes=self._needed(problem, contender),
             refused_bytes=failed.refused_bytes,
             device_bytes=max((each.total_bytes for each in self._fleet.reports.values()), default=0) or None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,15 @@ def test_every_variant_has_the_one_signature(package: str) -> None:
     assert "naive.py" in names
     found = {name: surface(tree(Path(package) / "variants" / name)).get("attention") for name in names}
     assert found == dict.fromkeys(names, "q, k, v, *, mask='causal', scale=None")
+
+
+def test_a_variant_of_one_framework_alone_has_its_reason_in_the_method() -> None:
+    method = (ROOT / "docs" / "method.md").read_text()
+    one, other = (variants_of(package) for package in FRAMEWORKS)
+    lonely = {name.removesuffix(".py") for name in one ^ other}
+    assert {name for name in lonely if not re.search(rf"\| `{name}` \|.*(JAX|PyTorch) alone: ", method)} == set()
+    everything = {name.removesuffix(".py") for name in one | other}
+    assert everything == set(re.findall(r"^\| `(\w+)` \| .* \| (?:both|JAX alone|PyTorch alone)", method, re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] == "compare"], ids=str)

@@ -16,13 +16,17 @@ def call(kernel: SDPBackend, q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale:
     if mask.kind in ("window", "strided"):
         i, j = (torch.arange(each.shape[1], device=q.device) for each in (q, k))
         seen = visible(mask, i[:, None], j[None, :])
+    grouped = q.shape[2] != k.shape[2]
+    q, k, v = (each.transpose(1, 2) for each in (q, k, v))
     with sdpa_kernel(kernel):
         out = scaled_dot_product_attention(
-            *(each.transpose(1, 2) for each in (q, k, v)),
+            q,
+            k,
+            v,
             attn_mask=seen,
             is_causal=mask.kind == "causal",
             scale=scale,
-            enable_gqa=q.shape[2] != k.shape[2],
+            enable_gqa=grouped,
         )
     return out.transpose(1, 2)
 

@@ -14,8 +14,9 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    strongest = fused_cudnn if chosen(q, k, v, parsed) == "fused_cudnn" else fused_chunked
-    return strongest.attention(q, k, v, mask=mask, scale=scale)
+    if chosen(q, k, v, parsed) == "fused_cudnn":
+        return fused_cudnn.attention(q, k, v, mask=mask, scale=scale)
+    return fused_chunked.attention(q, k, v, mask=mask, scale=scale)
 
 
 def chosen(q: Array, k: Array, v: Array, mask: Mask) -> str:

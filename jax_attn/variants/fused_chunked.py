@@ -56,10 +56,20 @@ def segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple[
         yield slice(first, last), slice(min(start, end - 1), end)
 
 
+def wide(x: Array) -> jnp.dtype:
+    """The dtype of sums over x: float32 at least."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def product(axes: str, x: Array, y: Array) -> Array:
+    """Einsum, summed and left in the wide dtype."""
+    return jnp.einsum(axes, x, y, preferred_element_type=wide(x))
+
+
 def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: int) -> Array:
     rows = block * size + jnp.arange(q.shape[-2]) % size
     seen = visible(mask, rows[:, None], first_key + jnp.arange(k.shape[-2]))
-    scores = jnp.einsum("bkrh,bksh->bkrs", q, k, preferred_element_type=jnp.float32)
+    scores = product("bkrh,bksh->bkrs", q, k)
     return jnp.where(seen, scores, HIDDEN)
 
 
@@ -69,7 +79,7 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
         top = scores.max(axis=-1, keepdims=True)
         weights = jnp.exp(scores - top)
         total = weights.sum(axis=-1, keepdims=True)
-        out = jnp.einsum("bkrs,bksv->bkrv", weights.astype(v.dtype), v[:, :, keys], preferred_element_type=jnp.float32)
+        out = product("bkrs,bksv->bkrv", weights.astype(v.dtype), v[:, :, keys])
         return (out / total).astype(q.dtype), top + jnp.log(total)
 
     parts = [
@@ -82,24 +92,25 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
 
 def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
     q, k, v, out, log_sum = kept
-    delta = (d_out.astype(jnp.float32) * out).sum(axis=-1, keepdims=True)
-    products = partial(jnp.einsum, preferred_element_type=jnp.float32)
+    delta = product("cbkrv,cbkrv->cbkr", d_out, out)[..., None]
 
     def run(keys: slice, grads: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         block, q, d_out, log_sum, delta = each
         weights = jnp.exp(_scores(mask, size, q, k[:, :, keys], block, keys.start) - log_sum)
-        d_weights = products("bkrv,bksv->bkrs", d_out, v[:, :, keys])
+        d_weights = product("bkrv,bksv->bkrs", d_out, v[:, :, keys])
         d_scores = (weights * (d_weights - delta)).astype(q.dtype)
-        d_k = grads[0] + products("bkrs,bkrh->bksh", d_scores, q)
-        d_v = grads[1] + products("bkrs,bkrv->bksv", weights.astype(v.dtype), d_out)
-        return (d_k, d_v), products("bkrs,bksh->bkrh", d_scores, k[:, :, keys]).astype(q.dtype)
+        d_k = grads[0] + product("bkrs,bkrh->bksh", d_scores, q)
+        d_v = grads[1] + product("bkrs,bkrv->bksv", weights.astype(v.dtype), d_out)
+        return (d_k, d_v), product("bkrs,bksh->bkrh", d_scores, k[:, :, keys]).astype(q.dtype)
 
-    d_k, d_v, d_q = jnp.zeros(k.shape, jnp.float32), jnp.zeros(v.shape, jnp.float32), []
+    d_k, d_v = (jnp.zeros(each.shape, wide(each)) for each in (k, v))
+    d_q: list[Array] = []
     for some, keys in segments(mask, size, len(q), k.shape[2]):
         blocks = (jnp.arange(len(q))[some], q[some], d_out[some], log_sum[some], delta[some])
         none = tuple(jnp.zeros_like(each[:, :, keys]) for each in (d_k, d_v))
         (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, blocks)
-        d_k, d_v, d_q = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v), [*d_q, part]
+        d_k, d_v = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v)
+        d_q.append(part)
     return jnp.concatenate(d_q), d_k.astype(k.dtype), d_v.astype(v.dtype)
 
 

@@ -22,7 +22,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
         k,
         v,
         scale=scale,
-        is_causal=parsed.kind != "full",  # with a window too: without it jax.nn looks into the future (jax-ml/jax#39576)
+        is_causal=parsed.kind
+        != "full",  # with a window too: without it jax.nn looks into the future (jax-ml/jax#39576)
         local_window_size=(parsed.size - 1, 0) if parsed.kind == "window" else None,
         implementation="cudnn",
     )

@@ -12,7 +12,7 @@ from compare.contract import check, visible
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
-    As `naive`, but for what is kept: of the softmax autodiff would keep the float32 probabilities beside the rounded ones.
+    As `naive`, but for what is kept: autodiff would keep the softmax's float32 probabilities beside the rounded ones.
     Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
@@ -36,8 +36,12 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
 @jax.custom_vjp
 def softmax(scores: Array) -> Array:
-    """Over the last axis, in float32, rounded once to the dtype of the scores."""
-    return jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
+    """Over the last axis, in float32 at least, rounded once to the dtype of the scores."""
+    return jax.nn.softmax(scores.astype(_wide(scores)), axis=-1).astype(scores.dtype)
+
+
+def _wide(x: Array) -> jnp.dtype:
+    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def _forward(scores: Array) -> tuple[Array, Array]:
@@ -46,7 +50,7 @@ def _forward(scores: Array) -> tuple[Array, Array]:
 
 
 def _backward(weights: Array, d_weights: Array) -> tuple[Array]:
-    p, dp = weights.astype(jnp.float32), d_weights.astype(jnp.float32)
+    p, dp = weights.astype(_wide(weights)), d_weights.astype(_wide(weights))
     return ((p * (dp - (p * dp).sum(axis=-1, keepdims=True))).astype(weights.dtype),)
 
 

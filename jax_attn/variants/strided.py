@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from compare.contract import Mask, check
-from jax_attn.variants.window import band_seen, bands
+from jax_attn.variants.window import HIDDEN, band_seen, bands
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -37,11 +37,12 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     near = jnp.einsum("bclkgh,bcrkh->bclkgr", q, near_k)
     far = jnp.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
-    least = jnp.finfo(near.dtype).min
-    near = jnp.where(band_seen(Mask("window", length), rows, length, 1, s)[:, :, None, None], near, least)
-    far = jnp.where(above(rows, key_rows, length, s)[:, :, None, None], far, least)
     scores = jnp.concatenate([near, far], axis=-1)
-    weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
+    seen = jnp.concatenate(
+        [band_seen(Mask("window", length), rows, length, 1, s), above(rows, key_rows, length, s)], axis=-1
+    )
+    masked = jnp.where(seen[:, :, None, None], scores.astype(jnp.float32), HIDDEN)
+    weights = jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
     near, far = weights[..., : 2 * length], weights[..., 2 * length :]
     out = jnp.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + jnp.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
 

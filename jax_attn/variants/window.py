@@ -9,6 +9,7 @@ from jax import Array
 from compare.contract import Mask, check, visible
 
 SMALLEST_BLOCK = 32
+HIDDEN = -1e30  # finite, for rows that only fill up the last block may see nothing
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -33,8 +34,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     scores = jnp.einsum("bcqkgh,bcrkh->bckgqr", q, k)
     seen = band_seen(parsed, blocks, size, before, s)[:, None, None]
-    scores = jnp.where(seen, scores, jnp.finfo(scores.dtype).min)
-    weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
+    masked = jnp.where(seen, scores.astype(jnp.float32), HIDDEN)
+    weights = jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
     out = jnp.einsum("bckgqr,bcrkv->bcqkgv", weights, v)
 
     return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from compare.contract import Mask, check
@@ -16,7 +18,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError where none of them does this.
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    return STRONGEST_FIRST[chosen(q, k, v, parsed)].attention(q, k, v, mask=mask, scale=scale)
+    strongest: Any = STRONGEST_FIRST[chosen(q, k, v, parsed)]
+    out: Tensor = strongest.attention(q, k, v, mask=mask, scale=scale)
+    return out
 
 
 def chosen(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:

@@ -35,10 +35,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     near = torch.einsum("bclkgh,bcrkh->bclkgr", q, near_k)
     far = torch.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
-    least = torch.finfo(near.dtype).min
-    near = near.masked_fill(~band_seen(Mask("window", length), rows, length, 1, s, q.device)[:, :, None, None], least)
-    far = far.masked_fill(~above(rows, key_rows, length, s, q.device)[:, :, None, None], least)
-    weights = torch.softmax(torch.cat([near, far], dim=-1), dim=-1)  # in float32, and the result is rounded once
+    scores = torch.cat([near, far], dim=-1)
+    seen = torch.cat(
+        [band_seen(Mask("window", length), rows, length, 1, s, q.device), above(rows, key_rows, length, s, q.device)],
+        dim=-1,
+    )
+    masked = scores.masked_fill(~seen[:, :, None, None], torch.finfo(scores.dtype).min)
+    weights = torch.softmax(masked, dim=-1)  # PyTorch's kernels compute it in float32 and round the result once
     near, far = weights[..., : 2 * length], weights[..., 2 * length :]
     out = torch.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + torch.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
 

@@ -1,0 +1,44 @@
+"""Gradients written by hand, against finite differences in float64."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax")
+check_grads = import_module("jax.test_util").check_grads
+fused_chunked, naive_lean = (import_module(f"jax_attn.variants.{name}") for name in ("fused_chunked", "naive_lean"))
+
+SHAPES = {"q": (1, 9, 4, 3), "k": (1, 7, 2, 3), "v": (1, 7, 2, 5)}
+
+
+@pytest.fixture
+def wide() -> Any:
+    with jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64():
+        yield
+
+
+@pytest.mark.parametrize("variant", [fused_chunked, naive_lean], ids=lambda each: each.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("mask", ["full", "causal", "window:4", "strided:3"])
+def test_gradients_against_finite_differences(wide: None, variant: Any, mask: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(fused_chunked, "BLOCK", 4)  # several blocks, the last one not full
+    random = np.random.default_rng(7)
+    arrays = [jax.numpy.asarray(random.standard_normal(shape)) for shape in SHAPES.values()]
+    assert arrays[0].dtype == "float64"
+    check_grads(
+        lambda q, k, v: variant.attention(q, k, v, mask=mask), arrays, order=1, modes=["rev"], atol=1e-7, rtol=1e-7
+    )
+
+
+def test_blocks_that_are_no_divisor_and_segments_of_several_blocks(monkeypatch: Any) -> None:
+    monkeypatch.setattr(fused_chunked, "BLOCK", 4)
+    monkeypatch.setattr(fused_chunked, "SEGMENTS", 2)
+    for mask, keys in (("causal", 4 * 6), ("window:6", 4 * 6), ("full", 30)):
+        parsed = fused_chunked.Mask(*((mask.split(":")[0], int(mask.split(":")[1])) if ":" in mask else (mask,)))
+        found = list(fused_chunked.segments(parsed, 4, 6, 30))
+        assert [part.stop - part.start for part, _ in found] == [3, 3]
+        assert found[-1][1].stop == keys
+        assert found[-1][1].start == (7 if parsed.kind == "window" else 0)
