@@ -9,7 +9,8 @@ class DeviceRate(Record, frozen=True):
     """What one backend reached in one dtype and matmul precision, or the reason why nothing is known.
 
     ``copy_bytes_per_s`` counts the bytes read and those written; ``cache_bytes`` is the device's last-level cache.
-    ``scatter`` tells how much longer the median call took than the fastest, by which the rates are.
+    ``scatter`` tells how much longer the median call took than the fastest, by which the rates are, of copies or of
+    products (``scattered``), whichever is more.
     """
 
     backend: str
@@ -19,6 +20,7 @@ class DeviceRate(Record, frozen=True):
     matmul_flops_per_s: float | None = None
     cache_bytes: int | None = None
     scatter: float | None = None
+    scattered: str = ""
     reason: str = ""
 
 

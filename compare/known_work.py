@@ -47,6 +47,11 @@ class Pace(NamedTuple):
     fastest_s: float
     median_s: float
 
+    @property
+    def scatter(self) -> float:
+        """How much longer the median call took, as a share of the fastest."""
+        return self.median_s / self.fastest_s - 1
+
 
 def pace(session: Session, work: Callable[[], Any], limit_s: float) -> Pace:
     """Of calls in several traces; fewer calls where they take longer than ``limit_s``.

@@ -31,12 +31,14 @@ def measured(session: Session, request: Rate) -> Iterator[DeviceRate]:
         try:
             size_bytes, copying = copied(session, request.stream_bytes, product)
             flops, multiplying = multiplied(session, product)
+            scatter, scattered = max((copying.scatter, "copies"), (multiplying.scatter, "products"))
             yield replace(
                 unknown,
                 copy_bytes_per_s=size_bytes / copying.fastest_s,
                 matmul_flops_per_s=flops / multiplying.fastest_s,
                 cache_bytes=caches.last_level_bytes(session.device),
-                scatter=max(each.median_s / each.fastest_s - 1 for each in (copying, multiplying)),
+                scatter=scatter,
+                scattered=scattered,
             )
         except Exception as error:  # noqa: BLE001  a run must not end because its yardstick could not be had
             yield replace(unknown, reason=f"{type(error).__name__}: {str(error)[:200]}")

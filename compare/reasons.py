@@ -17,7 +17,7 @@ from compare.kinds import KINDS, Kind
 from compare.records import Measurement, PassName, PassResult, Row
 from compare.report import format as fmt
 from compare.summary import device_time
-from compare.verdicts import Compared, compared, processes_disagree
+from compare.verdicts import Compared, compared
 from compare.words import counted, enumerated, listed, names_of, opening
 
 LEAST_SHARE = 0.005  # of a pass: what takes less is left out of a table,
@@ -140,8 +140,9 @@ def sentence(each: Compared, row: Measurement, reference: Measurement, unit: str
     if each.verdict == "SAME":
         return "The same time within what counts as the same: there is no difference to explain."
     if each.verdict == "UNDECIDED":
-        why = "processes lie on both sides of" if processes_disagree(each.ratio) else "interval of the ratio holds"
-        return f"The {why} 1: no difference is shown that could be explained."
+        held = each.ratio.low <= 1 <= each.ratio.high
+        why = "interval of the ratio holds 1" if held else "processes lie too far apart"
+        return f"The {why}: no difference is shown that could be explained."
     results = (row.passes[each.pass_name], reference.passes[each.pass_name])
     ours, theirs = (
         parts(name, result) for name, result in zip(names_of(row.contender, reference.contender), results, strict=True)
@@ -178,13 +179,12 @@ def differences(ours: Parts, theirs: Parts, extra_s: float, unit: str) -> list[s
 def difference(mine: Part, other: Part, rival: str, unit: str) -> str:
     """One part of the difference in words."""
     extra = more_or_less(mine.device_s - other.device_s)
-    what = enumerated(either(mine, other))
     ran, against = spent(mine, unit), spent(other, unit)
     if other.fused and other.count < mine.count:
         against += f", which {'fuses' if other.count == 1 else 'fuse'} them"
     elif mine.fused and mine.count < other.count:
         ran += f", which {'fuses' if mine.count == 1 else 'fuse'} them"
-    return f"{what} {extra} ({ran}; {rival} {against})"
+    return f"{enumerated(either(mine, other))} {extra} ({ran}; {rival} {against})"
 
 
 def spent(each: Part, unit: str) -> str:

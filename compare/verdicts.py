@@ -12,6 +12,7 @@ from math import ceil, inf, isfinite
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from compare.analysis import by_problem, measurements
 from compare.records import PASSES, Contender, PassName, Problem, Row
@@ -36,8 +37,7 @@ class Compared(msgspec.Struct, frozen=True):
     @property
     def wall_disagrees(self) -> bool:
         """Whether the wall clock says the opposite of what device time says."""
-        by_wall = _of_range(self.wall.low, self.wall.high, 0.0)
-        return {"FASTER": "SLOWER", "SLOWER": "FASTER"}.get(self.verdict) == by_wall
+        return {"FASTER": "SLOWER", "SLOWER": "FASTER"}.get(self.verdict) == verdict(self.wall, 0.0)
 
 
 def verdict(relative: Estimate, same_within: float) -> Verdict:
@@ -95,17 +95,14 @@ def times_more_rounds(relative: Estimate, same_within: float) -> float:
     return (arm / max(distance, same_within - distance)) ** 2 if isfinite(arm) else inf
 
 
-def processes_disagree(relative: Estimate) -> bool:
-    """Whether the interval excludes 1, but not every process lies on that side."""
-    return not relative.low <= 1 <= relative.high and any(
-        (each > 1) != (relative.low > 1) for each in relative.by_process
-    )
+def settled(relative: Estimate, same_within: float) -> Verdict:
+    """What endless rounds in these processes would say, if the median stayed."""
+    return verdict(replace(relative, low=relative.median, high=relative.median), same_within)
 
 
 def advice(relative: Estimate, same_within: float) -> str:
     """What would decide an undecided ratio, in words."""
-    decided = _of_range(relative.low, relative.high, same_within) != "UNDECIDED"
-    if widened(relative) or (decided and verdict(relative, same_within) == "UNDECIDED"):
+    if widened(relative) or (relative.by_process and settled(relative, same_within) == "UNDECIDED"):
         low, high = min(relative.by_process), max(relative.by_process)
         return f"more processes (--processes): those that ran differ, {low:.3f}x to {high:.3f}x"
     more = times_more_rounds(relative, same_within)

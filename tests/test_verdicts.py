@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import verdicts
+from compare import reasons, verdicts
 from compare.records import Measurement
 from compare.report import verdict_words
 from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
@@ -69,11 +69,33 @@ def test_where_the_processes_make_up_the_interval_no_rounds_are_advised() -> Non
     assert "--processes" not in verdicts.advice(rough, 0.01)
 
 
-def test_processes_on_both_sides_are_told_from_an_interval_that_holds_one() -> None:
-    assert verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60, (0.98, 1.06)))
-    assert not verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60, (1.01, 1.03)))
-    assert not verdicts.processes_disagree(Estimate(1.0, 0.99, 1.03, 60, (0.98, 1.06)))
-    assert not verdicts.processes_disagree(Estimate(1.02, 1.01, 1.03, 60))
+@pytest.mark.parametrize(
+    ("by_process", "helps"),
+    [
+        ((0.96, 1.05), "--processes"),  # rounds would end within 1% of 1, where neither process is
+        ((1.003, 1.005), "--budget"),
+        ((), "--budget"),
+    ],
+)
+def test_rounds_are_advised_only_where_they_could_decide(by_process: tuple[float, ...], helps: str) -> None:
+    assert helps in verdicts.advice(Estimate(1.004, 0.996, 1.012, 60, by_process), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("relative", "why"),
+    [
+        (Estimate(1.009, 1.007, 1.0098, 60, (1.006, 1.012)), "processes lie too far apart"),
+        (Estimate(1.02, 1.01, 1.03, 60, (0.98, 1.06)), "processes lie too far apart"),
+        (Estimate(1.0, 0.98, 1.03, 60, (0.98, 1.06)), "interval of the ratio holds 1"),
+        (Estimate(1.0, 0.98, 1.03, 60), "interval of the ratio holds 1"),
+    ],
+)
+def test_the_undecided_say_whether_rounds_or_processes_are_in_the_way(relative: Estimate, why: str) -> None:
+    row = samples.measurement(samples.problem(), samples.JAX)
+    [found, *_] = verdicts.compared([row, samples.measurement(samples.problem(), samples.EAGER)], 0.01)
+    each = replace(found, ratio=relative, verdict=verdicts.verdict(relative, 0.01))
+    assert each.verdict == "UNDECIDED"
+    assert why in reasons.sentence(each, row, row, "op")
 
 
 def test_a_verdict_that_the_wall_clock_turns_round_is_shown() -> None:
@@ -90,6 +112,8 @@ def test_a_verdict_that_the_wall_clock_turns_round_is_shown() -> None:
     }
     found = verdicts.compared([fast, replace(slow, passes=passes)], 0.01)
     assert [each.wall_disagrees for each in found] == [True] * 3
+    split = replace(found[0], wall=Estimate(0.95, 0.94, 0.96, 60, (0.88, 1.03)))
+    assert not split.wall_disagrees  # by the wall, one of the processes says the same
     lines = verdict_words.wall_lines([*found, *found])
     assert lines[0].endswith("SLOWER by device time (1.50x ±0.0%), the opposite by the wall (0.50x ±0.0%)")
     assert lines[3:] == ["3 more verdicts of this kind"]

@@ -33,8 +33,8 @@ OVER = (
 )
 SCATTERED = 0.5
 BUSY = (
-    "copies or products took {:.0%} longer in the median than the fastest one: most likely other work kept the device "
-    "busy; rerun without it"
+    "{} took {:.0%} longer in the median than the fastest one, whose rate this is: other work, fresh pages or a limit "
+    "on CPU time came between"
 )
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
@@ -65,7 +65,11 @@ def rate_line(rate: DeviceRate) -> str:
 
 def doubt(rate: DeviceRate) -> str:
     """That the device was hardly by itself while its rates were measured."""
-    return f"; {BUSY.format(rate.scatter)}" if rate.scatter is not None and rate.scatter > SCATTERED else ""
+    return (
+        f"; {BUSY.format(rate.scattered or 'copies or products', rate.scatter)}"
+        if rate.scatter is not None and rate.scatter > SCATTERED
+        else ""
+    )
 
 
 def doubts(rates: Sequence[DeviceRate]) -> list[str]:

@@ -16,7 +16,7 @@ from compare.summary import processes_of, reference_of, target_half_width, trust
 
 MOST_LABELS = 3
 STOPPED = {
-    "steady": "steady: stopped once every ratio (one contender: every median) was known to ±{target:.1%}",
+    "steady": "steady: stopped once every ratio (one contender: every median) was known to ±{target:g}%",
     "budget": "budget: stopped when the time of its cases was spent",
     "samples": "samples: ran as many samples as were asked for",
 }
@@ -133,7 +133,7 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
     ]
     if stopped:
-        target = target_half_width(same_within)
+        target = target_half_width(same_within) * 100
         counts = [
             f"{text.format(target=target)} ({fmt.plural(stopped[word], 'case')})"
             for word, text in STOPPED.items()

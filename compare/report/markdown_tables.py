@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from compare.analysis import by_contender, by_problem, passes_of, seed_memory
+from compare.analysis import by_contender, by_problem, measurements, passes_of, seed_memory
 from compare.gather import outcome_of
 from compare.naivety import NOT_NAIVE
-from compare.records import Contender, Measurement, PassName, Problem, Row, Skip
+from compare.records import RESIDENT, Contender, Measurement, PassName, Problem, Row, Skip
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import code, escape, section, table
@@ -143,9 +143,10 @@ def seed_tables(rows: Sequence[Row]) -> str:
     note = (
         "Times are device times. Memory is measured: Forward = inputs + forward peak, Backward = inputs + output + dO "
         "+ saved + backward peak. By formula: Forward = inputs + attention matrix + output, Backward = Forward + "
-        "a second attention matrix. Which peaks are growth of resident memory says the table side by side (≈). "
-        "MB = 10^6 bytes."
+        "a second attention matrix. MB = 10^6 bytes."
     )
+    if any(each.peak_source == RESIDENT for row in measurements(rows) for each in row.passes.values()):
+        note += " Growth of resident memory stands in for some of JAX's peaks: results.jsonl says for which passes."
     tables = [part for contender, found in by_contender(rows) for part in contender_tables(contender, found)]
     return section("Detailed results", note, *tables) if tables else ""
 

@@ -7,19 +7,15 @@ from time import perf_counter
 
 import msgspec
 import pytest
-from msgspec.structs import replace
-from rich.console import Console
 
-from compare import results, study
-from compare.cases import Plan
+from compare import results
 from compare.cli import main
 from compare.fleet import Fleet
 from compare.measuring import Session
-from compare.messages import Begin, End, Ended, Failed, Recompile, Reply, Request, Stream, Turn
+from compare.messages import Begin, End, Ended, Failed, Recompile, Repeat, Reply, Request, Stream, Turn
 from compare.pacing import SETTLE_S
 from compare.records import Case, Contender
 from compare.turns import Turns
-from tests import samples
 from tests.fake_attn.device import DEVICE
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
 from tests.samples import problem
@@ -27,17 +23,22 @@ from tests.samples import problem
 NAIVE = Contender(backend="fake", variant="naive", mode="eager")
 
 
-def test_a_failure_in_a_later_process_is_in_the_exit_code(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measure = study.measure
+def test_a_failure_in_a_later_process_is_in_the_exit_code(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask, repeats = Fleet.ask, list[Request]()
 
-    def losing(plan: Plan, console: Console) -> study.Measured:
-        measured = measure(plan, console)
-        first = measured.rows[0]
-        failed = replace(samples.out_of_memory(first.problem, first.contender), status="CRASH", process=2)
-        return measured._replace(by_process=[*measured.by_process, failed])
+    def fail_in_the_second(self: Fleet, contender: Contender, request: Request) -> Reply:
+        repeats.extend([request] if isinstance(request, Repeat) else [])
+        if isinstance(request, Repeat) and len(repeats) == 2:
+            return Failed(status="CRASH", stage="repeat", reason="gone")
+        return ask(self, contender, request)
 
-    monkeypatch.setattr(study, "measure", losing)
-    assert main(arguments(out, "fake:naive")) == 3
+    monkeypatch.setattr(Fleet, "ask", fail_in_the_second)
+    assert main([*arguments(out, "fake:naive"), "--processes", "2"]) == 3
+    found = row(out, "fake:naive:eager")
+    assert [each.text for each in found.warnings if each.code == "process-lost"] == ["process 2: CRASH in repeat: gone"]
+    assert "2; 1 of 1 row have samples of fewer" in " ".join(capsys.readouterr().out.split())
 
 
 def test_everything_is_repeated_in_fresh_processes(

@@ -96,3 +96,4 @@ def test_a_busy_moment_does_not_lower_the_rate_and_is_told(monkeypatch: pytest.M
     [rate] = rates.measured(session, Rate(backend="fake", stream_bytes=2**16, products=(product,)))
     assert rate.copy_bytes_per_s == pytest.approx(2 * GB, rel=1e-3)
     assert rate.scatter == pytest.approx(9.0, rel=1e-3)
+    assert rate.scattered in ("copies", "products")
