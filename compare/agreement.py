@@ -85,9 +85,10 @@ class Comparison:
         """Compute the oracle on one slice and hold every contender against it."""
         tensors = (part.of("out", self.q), part.of("dk", self.k), part.of("dv", self.v), part.of("out", self.do))
         scale = self.problem.head_dim**-0.5
-        truth, sizes = oracle.attention_with_gradients(*tensors, self.mask, scale, oracle.EXACT)
+        layers = self.problem.layers
+        truth, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers)
         working = oracle.working(self.problem, self.device)
-        rough, _ = oracle.attention_with_gradients(*tensors, self.mask, scale, working)
+        rough, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, working, layers)
         for tensor, worst in self.yardstick.items():
             difference = getattr(rough, tensor).astype(np.float64) - getattr(truth, tensor)
             worst.add(row_errors(difference, getattr(sizes, tensor)))

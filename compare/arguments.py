@@ -12,7 +12,7 @@ from compare.__version__ import VERSION
 from compare.backends import BACKENDS
 from compare.contract import MASKS, parse_mask
 from compare.presets import PRESETS
-from compare.records import DTYPES, PASSES, PRECISIONS
+from compare.records import DTYPES, LAYOUTS, PASSES, PRECISIONS
 
 MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
 MOST = {
@@ -20,6 +20,7 @@ MOST = {
     "seq-len": 2**24,
     "d-model": 2**20,
     "heads": 2**12,
+    "layers": 2**10,
     "threads": 2**12,
     "samples": 10**6,
     "processes": 100,
@@ -142,6 +143,14 @@ def build_parser() -> Parser:
     )
     what.add_argument("--heads", nargs="+", type=size["heads"], metavar="N", help="(default: 1)")
     what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
+    what.add_argument(
+        "--layers",
+        nargs="+",
+        type=size["layers"],
+        metavar="L",
+        help="layers of x + attention(x, k, v) one upon the other, where checkpointing pays (default: 1)",
+    )
+    what.add_argument("--layout", nargs="+", choices=LAYOUTS, help="order of axes in memory (default: btnh)")
     what.add_argument("--mask", nargs="+", type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")
     what.add_argument("--dtype", nargs="+", choices=DTYPES, help="(default: float32)")
     what.add_argument(
@@ -198,6 +207,14 @@ def build_parser() -> Parser:
     )
     how.add_argument("--quick", action="store_true", help="d_model 64, seq_len 256 and 1024, budget 2 s")
     how.add_argument("--timeout", type=SECONDS, default=600.0, metavar="SECONDS", help="for one answer (default: 600)")
+    how.add_argument(
+        "--max-seq-len",
+        nargs="?",
+        const=0,
+        type=size["seq-len"],
+        metavar="MOST",
+        help="in place of all that: the longest sequence up to MOST that still fits (65536, on a GPU 1048576)",
+    )
     rest = parser.add_argument_group("output")
     rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
     rest.add_argument("--explain", action="store_true", help="show the kernels of each pass, and why the times differ")

@@ -17,7 +17,7 @@ from compare.circumstances import Settings
 from compare.contract import check_visible, parse_mask
 from compare.prediction import needed_bytes
 from compare.presets import Preset
-from compare.records import MIN_ROUNDS, Contender, Device, Dtype, PassName, Precision, Problem, Record
+from compare.records import MIN_ROUNDS, Contender, Device, Dtype, Layout, PassName, Precision, Problem, Record
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
@@ -36,6 +36,8 @@ class Sweep(Record, frozen=True):
     masks: tuple[str, ...] = ("causal",)
     dtypes: tuple[Dtype, ...] = ("float32",)
     precisions: tuple[Precision, ...] = ("ieee",)
+    layers: tuple[int, ...] = (1,)
+    layouts: tuple[Layout, ...] = ("btnh",)
 
 
 class Plan(Record, frozen=True):
@@ -47,6 +49,7 @@ class Plan(Record, frozen=True):
     out: Path
     command: str
     note: str = ""
+    max_seq_len: int | None = None  # look for the longest sequence up to there, in place of measuring
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -85,6 +88,8 @@ def preset_sweep(preset: Preset) -> dict[str, tuple[Any, ...]]:
 def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
     """The product of the sweep, each problem once.  Raises ValueError for a combination that cannot be."""
     axes = (
+        sweep.layouts,
+        sweep.layers,
         sweep.precisions,
         sweep.dtypes,
         sweep.masks,
@@ -96,7 +101,7 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
         sweep.kv_lens or (0,),
     )
     found = []
-    for precision, dtype, mask, heads, kv_heads, batch, d_model, q_len, kv_len in product(*axes):
+    for layout, layers, precision, dtype, mask, heads, kv_heads, batch, d_model, q_len, kv_len in product(*axes):
         problem = Problem(
             batch=batch,
             q_len=q_len,
@@ -108,6 +113,8 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
             dtype=dtype,
             matmul_precision=precision if dtype == "float32" else "default",  # concerns float32 products only
             seed=seed,
+            layers=layers,
+            layout=layout,
         )
         check_problem(problem, d_model)
         found.append(problem)
@@ -186,7 +193,7 @@ def entrants(named: Iterable[Contender]) -> tuple[Contender, ...]:
 
 def iteration_s(problem: Problem, settings: Settings) -> float:
     """About how long all passes of one iteration take, to plan by."""
-    scores = problem.batch * problem.heads * problem.q_len * problem.kv_len
+    scores = problem.layers * problem.batch * problem.heads * problem.q_len * problem.kv_len
     width = 1 + problem.head_dim / 64
     return scores * width * SECONDS_PER_SCORE[settings.device] / (settings.threads if settings.device == "cpu" else 1)
 

@@ -23,14 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
-    from compare import listing, study
+    from compare import listing, reach_study, study
 
     console = Console()
     if plan is None:
         return listing.show_choices(console)
     if options.dry_run:
         return listing.show_plan(plan, console)
-    create(plan.out)
+    create(plan.out, reach_study.RECORDS if plan.max_seq_len else RESULTS)
+    if plan.max_seq_len:
+        return INTERRUPTED if reach_study.run(plan, plan.max_seq_len, console) else OK
     measured = study.measure(plan, console)
     study.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
     return INTERRUPTED if measured.interrupted else exit_code(measured.by_process)
@@ -45,11 +47,11 @@ def examine() -> int:
     return OK if doctor.examine(Console()) else FAILED
 
 
-def create(out: Path) -> None:
+def create(out: Path, claimed: str) -> None:
     """Make the results folder, or end with one line and code 2."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / RESULTS).touch(exist_ok=False)  # claims the folder, should two runs begin at once
+        (out / claimed).touch(exist_ok=False)  # claims the folder, should two runs begin at once
     except OSError as error:
         print(f"compare: error: --out {out}: cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(BAD_INPUT) from error

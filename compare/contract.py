@@ -50,6 +50,24 @@ def visible(mask: Mask, i: Any, j: Any) -> Any:
     return seen
 
 
+def visible_scores(mask: Mask, q_len: int, kv_len: int) -> int:
+    """How many of the T x S scores of one head the mask shows."""
+    if mask.kind == "full":
+        return q_len * kv_len
+    seen = _pairs_below(q_len, kv_len)
+    if mask.kind in ("window", "strided"):
+        seen -= _pairs_below(q_len - mask.size, kv_len)
+    if mask.kind == "strided":  # and of those farther off every L-th: i - j = L, 2 L, ...
+        seen += sum(min(q_len - distance, kv_len) for distance in range(mask.size, q_len, mask.size))
+    return seen
+
+
+def _pairs_below(q_len: int, kv_len: int) -> int:
+    """Pairs of a query i and a key j <= i."""
+    square = min(max(q_len, 0), kv_len)
+    return square * (square + 1) // 2 + max(0, q_len - kv_len) * kv_len
+
+
 def last_query_with_a_key(mask: Mask, kv_len: int) -> int | None:
     """The highest query index up to which every query sees a key; None where there is no limit."""
     if kv_len == 0:

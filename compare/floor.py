@@ -15,7 +15,8 @@ import msgspec
 from compare.analysis import measurements
 from compare.device_rate import DeviceRate
 from compare.naivety import NOT_NAIVE
-from compare.prediction import input_bytes, output_bytes, score_bytes
+from compare.contract import parse_mask, visible_scores
+from compare.prediction import input_bytes, output_bytes, score_bytes, score_share
 from compare.records import Contender, Dtype, Measurement, PassName, Precision, Problem, Row
 from compare.summary import device_time, trusted
 
@@ -54,8 +55,8 @@ class Achieved(msgspec.Struct, frozen=True):
     share: float | None = None
 
 
-def naive(problem: Problem, name: PassName) -> Work:
-    """Naive attention: its scores pass through memory, and all T x S of them are computed whatever the mask.
+def of_scores(problem: Problem, name: PassName, share: float, score_passes: int, products: int) -> Work:
+    """A share of the scores, so many times past memory and in so many products, and what no variant can do without.
 
     Forward reads q, k, v and writes the output; backward reads these and dO and writes dQ, dK and dV.
     """
@@ -63,17 +64,43 @@ def naive(problem: Problem, name: PassName) -> Work:
     once: dict[PassName, int] = {"forward": inputs + output, "backward": 2 * inputs + output}
     once["step"] = once["forward"] + once["backward"]
     product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim
-    return Work(SCORE_PASSES[name] * scores + once[name], PRODUCTS[name] * product)
+    return Work(int(share * score_passes * scores) + once[name], int(share * products * product))
 
 
-# A variant without an entry has no figure.  Of one that keeps no scores, inputs and outputs are all the bytes.
-COUNTS: dict[str, Callable[[Problem, PassName], Work]] = {"naive": naive}
+def naive(variant: str, problem: Problem, name: PassName) -> Work:
+    """Scores pass through memory, the whole T x S whatever the mask, or the part that a sparse variant computes."""
+    return of_scores(problem, name, score_share(variant, problem), SCORE_PASSES[name], PRODUCTS[name])
+
+
+def checkpoint(variant: str, problem: Problem, name: PassName) -> Work:
+    """As naive, and in the training passes the probabilities once more: one product and three passes over the scores."""
+    again = 0 if name == "forward" else 1
+    share = score_share(variant, problem)
+    return of_scores(problem, name, share, SCORE_PASSES[name] + 3 * again, PRODUCTS[name] + again)
+
+
+def fused(variant: str, problem: Problem, name: PassName) -> Work:
+    """No scores in memory; of what the mask shows QK^T once more in the training passes (Dao et al. 2022)."""
+    again = 0 if name == "forward" else 1
+    shown = visible_scores(parse_mask(problem.mask), problem.q_len, problem.kv_len)
+    return of_scores(problem, name, shown / (problem.q_len * problem.kv_len), 0, PRODUCTS[name] + again)
+
+
+# A variant without an entry has no figure.  `fused` has that of the variant that it ran.
+COUNTS: dict[str, Callable[[str, Problem, PassName], Work]] = {
+    **dict.fromkeys(("naive", "naive_lean", "fused_xla", "window", "strided"), naive),
+    "checkpoint": checkpoint,
+    **dict.fromkeys(("fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "flex", "varlen"), fused),
+}
 
 
 def work(variant: str, problem: Problem, name: PassName) -> Work | None:
-    """Bytes and FLOPs of one iteration of a pass; None for a variant whose count is not known."""
+    """Bytes and FLOPs of one iteration of a pass, all layers; None for a variant whose count is not known."""
     count = COUNTS.get(variant)
-    return count(problem, name) if count else None
+    if count is None:
+        return None
+    layer = count(variant, problem, name)
+    return Work(problem.layers * layer.size_bytes, problem.layers * layer.flops)
 
 
 def best_rates(rates: Iterable[DeviceRate], dtype: Dtype, precision: Precision) -> Rates:
@@ -106,7 +133,7 @@ def floor(work: Work, problem: Problem, rates: Rates) -> tuple[float, Bound] | N
 
 def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
     """What one pass of a row reached; None where the pass, its time or the count of its variant is missing."""
-    count = work(row.contender.variant, row.problem, name)
+    count = work(row.ran or row.contender.variant, row.problem, name)
     result = row.passes.get(name)
     if count is None or result is None or not result.device_s:
         return None
@@ -120,7 +147,7 @@ def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
     return Achieved(bytes_per_s, flops_per_s, *found, found[0] / time_s)
 
 
-def fused(row: Measurement, name: PassName) -> bool:
+def fused_by_compiler(row: Measurement, name: PassName) -> bool:
     """Whether the compiler fused this pass of a naive row, so that it does not do the work that is counted."""
     return any(notice.code == NOT_NAIVE and notice.text.startswith(f"{name}:") for notice in row.warnings)
 
@@ -142,7 +169,7 @@ def reached(rows: Iterable[Row], rates: Iterable[DeviceRate]) -> list[Reached]:
     for row in filter(trusted, measurements(rows)):
         best = best_rates(known, row.problem.dtype, row.problem.matmul_precision)
         small = cached(row.problem, best.cache_bytes)
-        found += [Reached(row, name, achieved(row, name, best), fused(row, name), small) for name in row.passes]
+        found += [Reached(row, name, achieved(row, name, best), fused_by_compiler(row, name), small) for name in row.passes]
     return found
 
 

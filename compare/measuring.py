@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from compare import caches, inputs, launching, own_kernel, weighing
+from compare import caches, composing, fitting, inputs, launching, weighing
 from compare.backends import Adapter, Programs
 from compare.circumstances import Cache
 from compare.clock import Stopwatch
 from compare.messages import (
     Finish,
+    Fit,
     Finished,
+    Fitted,
     Prepare,
     Prepared,
     Recompile,
@@ -90,6 +92,7 @@ class Session:
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
             warnings=(*weight.notices, *warnings),
             contents={name: programs.contents(name) for name in request.passes},
+            ran=composing.chosen(composing.find(self.package, case.contender), case.problem, self._inputs),
         )
 
     def programs_of(self, case: Case) -> Programs:
@@ -97,16 +100,12 @@ class Session:
         problem = case.problem
         if problem != self._problem:
             self.forget()
-            self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in inputs.draw(problem))
+            drawn = (composing.laid_out(each, problem.layout) for each in inputs.draw(problem))
+            self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in drawn)
             self._problem = problem
-        variant = case.contender.variant
-        own = own_kernel.is_own(variant)
-        attention = own_kernel.load(variant) if own else import_module(f"{self.package}.variants.{variant}").attention
-
-        def bound(q: Any, k: Any, v: Any) -> Any:
-            return attention(q, k, v, mask=problem.mask)
-
-        programs = self.adapter.programs(bound, case.contender.mode, self._inputs, problem.matmul_precision)
+        attention = composing.find(self.package, case.contender).attention
+        whole = composing.composed(attention, self.package, problem)
+        programs = self.adapter.programs(whole, case.contender.mode, self._inputs, problem.matmul_precision)
         self._programs[case.contender], self._seconds[case.contender] = programs, {}
         return programs
 
@@ -149,12 +148,13 @@ class Session:
     def _write(self, result: Any, name: PassName, folder: Path, when: str) -> None:
         """Leave the numbers for the judge, ``pass.tensor.when``; another dtype than the problem's is an error."""
         tensors = (result,) if name == "forward" else result
-        expected = self._problem.dtype if self._problem else ""
+        expected, layout = (self._problem.dtype, self._problem.layout) if self._problem else ("", "btnh")
         for tensor, array in zip(TENSORS[name], tensors, strict=True):
             dtype = str(array.dtype).rpartition(".")[2]
             if dtype != expected:
                 raise TypeError(f"{name} {tensor}: expected {expected}, got {dtype}")
-            np.save(folder / f"{name}.{tensor}.{when}.npy", self.adapter.numpy(array))
+            numbers = composing.laid_out(self.adapter.numpy(array), layout)
+            np.save(folder / f"{name}.{tensor}.{when}.npy", numbers)
 
     def repeat(self, request: Repeat) -> Repeated:
         """The numbers of every sampled pass, computed once more after the last sample."""
@@ -196,6 +196,10 @@ class Session:
             growth[name] = meter.peak_bytes
             del result
         return Residents(peak_bytes=growth)
+
+    def fit(self, request: Fit) -> Fitted:
+        """Whether one iteration of a pass runs at all."""
+        return fitting.fit(self, request)
 
     def finish(self, _: Finish) -> Finished:
         """Forget the problem at hand."""

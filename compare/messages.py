@@ -93,6 +93,14 @@ class Probe(Record, frozen=True, tag=True):
     """Check the framework and its profiler by known work on the device."""
 
 
+class Fit(Record, frozen=True, tag=True):
+    """Run one iteration of one pass and forget it; on a CPU with ``most_bytes`` more than are held now."""
+
+    case: Case
+    pass_name: PassName
+    most_bytes: int | None = None
+
+
 class Finish(Record, frozen=True, tag=True):
     """Forget the current problem."""
 
@@ -121,6 +129,7 @@ class Prepared(Record, frozen=True, tag=True):
     fused: dict[PassName, str]
     warnings: tuple[Notice, ...]
     contents: dict[PassName, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
+    ran: str = ""
 
 
 class Begun(Record, frozen=True, tag=True):
@@ -187,6 +196,10 @@ class Probed(Record, frozen=True, tag=True):
     findings: tuple[Finding, ...]
 
 
+class Fitted(Record, frozen=True, tag=True):
+    """It ran."""
+
+
 class Finished(Record, frozen=True, tag=True):
     """The problem is forgotten; ``held_bytes`` of the device stay with this process."""
 
@@ -208,8 +221,9 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Probe | Rate | Finish
-Answer = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Probed | Rated | Finished
+Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Fit | Probe | Rate | Finish
+Measured = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Fitted
+Answer = Measured | Probed | Rated | Finished
 Reply = Started | Answer | Unsupported | Failed
 
 _HEADER = struct.Struct(">I")

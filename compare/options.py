@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from compare import cases, devices, environment
+from compare import cases, devices, environment, reach
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
@@ -39,6 +39,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     contenders = chosen_contenders(options)
     names = tuple(dict.fromkeys(contender.backend for contender in contenders))
     require(names)
+    check_search(options)
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
     device, note = devices.choose(options.device, names)
@@ -51,7 +52,19 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         out=options.out or new_folder(Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")),
         note=note,
         command=environment.printable(shlex.join(["python", "-m", "compare", *argv])),
+        max_seq_len=None if options.max_seq_len is None else options.max_seq_len or reach.MOST[device],
     )
+
+
+def check_search(options: argparse.Namespace) -> None:
+    """Refuse what a search for the longest sequence cannot have."""
+    if options.max_seq_len is None:
+        return
+    for option in ("seq_len", "kv_len", "samples", "budget", "quick"):
+        if getattr(options, option):
+            raise ValueError(f"--max-seq-len looks for the length itself; leave --{option.replace('_', '-')} out")
+    if not {"forward", "step"} & set(options.passes):
+        raise ValueError("--max-seq-len: possible passes: forward, step")
 
 
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
@@ -122,6 +135,8 @@ def problems_for(options: argparse.Namespace, device: Device) -> tuple[Problem, 
         "masks": options.mask,
         "dtypes": options.dtype,
         "precisions": options.matmul_precision,
+        "layers": options.layers,
+        "layouts": options.layout,
     }
     chosen = {name: tuple(values) for name, values in given.items() if values}
     found = [problem for base in bases for problem in cases.problems(cases.Sweep(**(base | chosen)), options.seed)]

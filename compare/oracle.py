@@ -109,3 +109,31 @@ def attention_with_gradients(
         sizes.dv[keys] += np.tensordot(weight, do2[at], axes=((0, 1), (0, 1)))
         sizes.dk[keys] += np.tensordot(term, q2[at], axes=((0, 1), (0, 1)))
     return Tensors(out, dq, store(dk), store(dv)), RowSizes(*map(np.sqrt, sizes))
+
+
+def layers_with_gradients(
+    q: Array, k: Array, v: Array, do: Array, mask: Mask, scale: float, arithmetic: Arithmetic, layers: int
+) -> tuple[Tensors, RowSizes]:
+    """The same of so many layers x + attention(x, k, v) from x = q [G, T, H]; of one layer, of the attention alone.
+
+    A residual row and its gradient are terms of the rows that they are added to.
+    """
+    if layers == 1:
+        return attention_with_gradients(q, k, v, do, mask, scale, arithmetic)
+    kind, _, store = arithmetic
+    xs = [q.astype(kind)]
+    for _ in range(layers):
+        out = attention_with_gradients(xs[-1], k, v, do, mask, scale, arithmetic)[0].out
+        xs.append(store(xs[-1] + out))
+    d, dk, dv = do.astype(kind), np.zeros(k.shape, kind), np.zeros(v.shape, kind)
+    squares = {"out": np.zeros(q.shape[:-1], kind), "dk": np.zeros(len(k), kind), "dv": np.zeros(len(v), kind)}
+    squares["dq"] = np.sum(np.square(d), axis=-1)
+    for x in reversed(xs[:-1]):
+        found, sizes = attention_with_gradients(x, k, v, d, mask, scale, arithmetic)
+        squares["out"] += np.square(sizes.out)
+        squares["dq"] += np.square(sizes.dq)
+        squares["dk"] += np.square(sizes.dk)
+        squares["dv"] += np.square(sizes.dv)
+        d, dk, dv = store(d + found.dq), dk + found.dk, dv + found.dv
+    squares["out"] += np.sum(np.square(xs[0]), axis=-1)
+    return Tensors(xs[-1], d, store(dk), store(dv)), RowSizes(**{name: np.sqrt(x) for name, x in squares.items()})

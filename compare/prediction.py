@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from compare.bands import strided_rows, window_band
 from compare.contract import parse_mask
 from compare.records import ITEM_BYTES, PassName, Problem
 
 # Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
 SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 7, "step": 7}
+MOST_KEPT = 3  # of them that each further layer of a stack keeps for the backward pass,
+KEPT_COPIES = {"checkpoint": 0, "naive_lean": 1}  # and what some variants keep
 WHOLE_MATRIX = ("naive", "naive_lean", "checkpoint", "fused_xla")
 WIDENED = 1.5  # XLA:CPU computes 16-bit problems in float32 and holds some of the buffers so
 
@@ -43,15 +46,16 @@ def score_share(variant: str, problem: Problem) -> float:
     mask = parse_mask(problem.mask)
     if variant in WHOLE_MATRIX:
         return 1.0
-    if variant == "window" and mask.kind == "window":
-        return min(1.0, 1.25 * mask.size / problem.kv_len)
-    if variant == "strided" and mask.kind == "strided":
-        return min(1.0, 2 * mask.size / problem.kv_len + 1 / mask.size)
-    return 0.0
+    cuts = {"window": window_band, "strided": strided_rows}
+    if variant not in cuts or variant != mask.kind:
+        return 0.0
+    return cuts[variant](mask, problem.q_len, problem.kv_len).scores / (problem.q_len * problem.kv_len)
 
 
 def needed_bytes(problem: Problem, passes: tuple[PassName, ...], variant: str = "naive") -> int:
     """What the device should have free for a case: inputs and gradients, and the score-sized buffers."""
-    copies = max(SCORE_COPIES[name] for name in passes) * (1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED)
+    further = problem.layers - 1 if passes != ("forward",) else 0
+    copies = max(SCORE_COPIES[name] for name in passes) + KEPT_COPIES.get(variant, MOST_KEPT) * further
+    copies *= 1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED
     scores = copies * score_bytes(problem) * score_share(variant, problem)
-    return 2 * (input_bytes(problem) + output_bytes(problem)) + int(scores)
+    return 2 * (input_bytes(problem) + output_bytes(problem)) + further * output_bytes(problem) + int(scores)

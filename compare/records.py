@@ -17,10 +17,12 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 Precision = Literal["ieee", "tf32", "default"]
 PassName = Literal["forward", "backward", "step"]
 Device = Literal["cpu", "gpu"]
+Layout = Literal["btnh", "bnth"]
 FailureStatus = Literal["OOM", "CRASH", "TIMEOUT", "ERROR"]
 
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
 PRECISIONS: tuple[Precision, ...] = ("ieee", "tf32", "default")
+LAYOUTS: tuple[Layout, ...] = ("btnh", "bnth")
 PASSES: tuple[PassName, ...] = ("forward", "backward", "step")
 ITEM_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -30,7 +32,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Problem(Record, frozen=True):
-    """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly."""
+    """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly.
+
+    ``layers``: of so many layers x + attention(x, k, v), from x = q.  ``layout``: the order of axes in memory.
+    """
 
     batch: int
     q_len: int
@@ -42,6 +47,8 @@ class Problem(Record, frozen=True):
     dtype: Dtype
     matmul_precision: Precision
     seed: int
+    layers: int = 1
+    layout: Layout = "btnh"
 
     @property
     def d_model(self) -> int:
@@ -64,7 +71,8 @@ class Problem(Record, frozen=True):
         length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
         heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
         precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
-        return f"B={self.batch} {length} {heads} H={self.head_dim} {self.mask} {self.dtype}{precision}"
+        special = f" L={self.layers}" * (self.layers > 1) + f" {self.layout}" * (self.layout != "btnh")
+        return f"B={self.batch} {length} {heads} H={self.head_dim}{special} {self.mask} {self.dtype}{precision}"
 
 
 class Contender(Record, frozen=True):
@@ -175,6 +183,7 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
 
     ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
     ``warm_costs``: ``costs`` once more with every compile cache warm.
+    ``ran``: which variant ran, where the contender's chooses one.
     """
 
     problem: Problem
@@ -192,6 +201,7 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     process: int = 1
     streams: dict[PassName, tuple[float, ...]] = msgspec.field(default_factory=dict)
     warm_costs: dict[str, Cost] = msgspec.field(default_factory=dict)
+    ran: str = ""
 
 
 class Skip(Record, frozen=True, tag_field="kind", tag="skip"):

@@ -34,6 +34,11 @@ def of_process(pid: int) -> int:
     return _field_bytes(f"/proc/{pid}/status", "VmRSS") or 0
 
 
+def data_bytes() -> int | None:
+    """Private writable memory of this process, touched or not: what RLIMIT_DATA limits; None if unknown."""
+    return _field_bytes("/proc/self/status", "VmData")
+
+
 def total_bytes() -> int:
     """Memory of this machine."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

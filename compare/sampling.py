@@ -232,6 +232,7 @@ class Sampling:
             stopped=self.stopped,
             warnings=ready.warnings + naive + self._notes(contender) + disturbances.notices(passes),
             conditions=self._conditions,
+            ran=ready.ran,
         )
 
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:

@@ -121,6 +121,17 @@ def wall_ratio(result: PassResult, reference: PassResult) -> Estimate:
     return joined([_ratio(wall_rounds(ours[at]), wall_rounds(others[at])) for at in ours if at in others])
 
 
+def unpaired_ratio(result: PassResult, reference: PassResult) -> Estimate:
+    """Device time over the reference's where the two did not take turns: both intervals count, added in squares."""
+    ours, other = device_time(result), device_time(reference)
+    median_, rounds = ours.median / other.median, min(ours.rounds, other.rounds)
+    if not all(isfinite(each.high) and each.low > 0 for each in (ours, other)):
+        return Estimate(median_, 0.0, inf, rounds)
+    down = hypot(log(ours.median / ours.low), log(other.high / other.median))
+    up = hypot(log(ours.high / ours.median), log(other.median / other.low))
+    return Estimate(median_, median_ * exp(-down), median_ * exp(up), rounds)
+
+
 def device_rounds(result: PassResult) -> list[float]:
     """Device time of each round of one process."""
     return round_medians(result.device_s, result.per_round)

@@ -98,9 +98,10 @@ class Programs:
         text = executable.hlo_modules()[0].to_string()
         if "__cudnn$fmha" in text:
             return "cuDNN fused attention"
+        loops = re.findall(r" body=(%[\w.-]+)", text)  # a layer of a stack, not one op
         for computation in re.split(r"\n(?=%|ENTRY)", text):
             products, exponential = len(re.findall(r" dot\(", computation)), " exponential(" in computation
-            if products > 1 and exponential and not computation.startswith("ENTRY"):
+            if products > 1 and exponential and computation.split(" ")[0] not in ("ENTRY", *loops):
                 return computation.split(" ")[0]
         return None
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.contract import MASKS, Mask, check, check_visible, parse_mask, visible
+from compare.contract import MASKS, Mask, check, check_visible, parse_mask, visible, visible_scores
 
 PROPERTY = settings(max_examples=150, deadline=None)
 masks = st.one_of(
@@ -57,6 +57,13 @@ def test_visible_is_its_definition(mask: Mask, q_len: int, kv_len: int) -> None:
     seen = visible(mask, np.arange(q_len)[:, None], np.arange(kv_len)[None, :])
     assert seen.shape == (q_len, kv_len)
     assert seen.tolist() == [[by_definition(mask, i, j) for j in range(kv_len)] for i in range(q_len)]
+
+
+@PROPERTY
+@given(masks, st.integers(0, 24), st.integers(0, 24))
+def test_visible_scores_counts_what_is_visible(mask: Mask, q_len: int, kv_len: int) -> None:
+    seen = visible(mask, np.arange(q_len)[:, None], np.arange(kv_len)[None, :])
+    assert visible_scores(mask, q_len, kv_len) == np.sum(seen)
 
 
 @PROPERTY

@@ -13,7 +13,7 @@ from compare.circumstances import Run
 from compare.device_rate import DeviceRate
 from compare.floor import Rates, Work
 from compare.naivety import NOT_NAIVE
-from compare.records import Contender, Measurement, Notice, Row
+from compare.records import Contender, Measurement, Notice, PassName, Problem, Row
 from compare.report import floor_words, markdown
 from tests import samples
 from tests.reports.rendered import HOSTILE, printed
@@ -39,6 +39,12 @@ def part(rows: list[Row], *rates: DeviceRate) -> str:
     return markdown.render(run(*rates), rows).split("## Floor and roofline\n", 1)[1].split("\n## ", 1)[0]
 
 
+def work_of(where: Problem, name: PassName, variant: str = "naive") -> Work:
+    found = floor.work(variant, where, name)
+    assert found is not None
+    return found
+
+
 def test_the_counts_of_grouped_heads_and_other_key_lengths_by_hand() -> None:
     flops = 2 * 2 * 4 * 8 * 12 * 4  # of one product
     once = 512 + 2 * 384 + 512  # q, k, v and the output
@@ -50,9 +56,38 @@ def test_the_counts_of_grouped_heads_and_other_key_lengths_by_hand() -> None:
 def test_a_large_problem_is_bound_by_four_and_seven_passes() -> None:
     large = problem(4096, 64, 8, dtype="bfloat16", matmul_precision="default")
     rates = Rates(3e12, 1e15)
-    forward, backward = (floor.floor(floor.naive(large, name), large, rates) for name in ("forward", "backward"))
+    forward, backward = (floor.floor(work_of(large, name), large, rates) for name in ("forward", "backward"))
     assert forward == (pytest.approx(0.36e-3, rel=0.03), "memory")
     assert backward == (pytest.approx(0.63e-3, rel=0.03), "memory")
+
+
+def test_what_a_fused_variant_does_is_what_the_mask_shows() -> None:
+    causal = replace(GROUPED, kv_len=8, mask="causal")
+    flops = 2 * 2 * 4 * 4 * 36  # of one product: 36 of 64 scores a head
+    once = 512 + 2 * 256 + 512
+    assert floor.work("fused_flash", causal, "forward") == Work(once, 2 * flops)
+    assert floor.work("fused_chunked", causal, "backward") == Work(once + 512 + 2 * 256, 5 * flops)
+    assert floor.work("fused_cudnn", replace(causal, layers=3), "forward") == Work(3 * once, 6 * flops)
+
+
+def test_checkpointing_adds_a_product_and_three_passes_to_the_training_passes() -> None:
+    plain, again = (work_of(GROUPED, "backward", variant) for variant in ("naive", "checkpoint"))
+    assert again == Work(plain.size_bytes + 3 * 1536, plain.flops + 2 * 2 * 4 * 8 * 12 * 4)
+    assert floor.work("checkpoint", GROUPED, "forward") == floor.work("naive", GROUPED, "forward")
+
+
+def test_a_sparse_variant_is_counted_by_the_blocks_that_it_computes() -> None:
+    """Of T=256 keys, in blocks of 32 queries, each meets its own block and two before it: a window of 64."""
+    windowed = problem(256, 16, 1, mask="window:64")
+    dense, sparse = (work_of(windowed, "forward", variant) for variant in ("naive", "window"))
+    assert sparse.flops == dense.flops * 3 * 32 // 256
+    assert dense.size_bytes - sparse.size_bytes == 4 * 4 * (256 * 256 - 256 * 96)
+
+
+def test_what_a_choosing_variant_ran_is_what_is_counted() -> None:
+    row = replace(measurement(problem()), contender=Contender(backend="jax", variant="fused", mode="jit"), ran="fused_chunked")
+    assert floor.achieved(row, "forward", Rates(1e9, 1e9)) is not None
+    assert floor.achieved(replace(row, ran=""), "forward", Rates(1e9, 1e9)) is None
 
 
 def test_the_mask_does_not_change_what_naive_attention_does() -> None:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from compare import oracle
 from compare.contract import Mask, parse_mask, visible
-from compare.oracle import EXACT, Tensors, attention_with_gradients, keys_of_rows, working
+from compare.oracle import (
+    EXACT,
+    Tensors,
+    attention_with_gradients,
+    keys_of_rows,
+    layers_with_gradients,
+    working,
+)
 from tests import samples
 
 PROPERTY = settings(max_examples=200, deadline=None)
@@ -142,3 +149,27 @@ def test_working_stores_in_the_problems_dtype(dtype: str, bits: int) -> None:
     finest = np.array([1 + 2.0**-bits], np.float32)
     assert store(finest) == finest
     assert bits == 23 or store(np.array([1 + 2.0 ** -(bits + 2)], np.float32)) == 1
+
+
+def dense_layers(q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: Mask, layers: int) -> np.ndarray:
+    for _ in range(layers):
+        q = q + dense_output(q, k, v, mask)
+    return q
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_gradients_of_layers_are_the_slopes_of_their_output(mask: str) -> None:
+    parsed, (q, k, v, do) = parse_mask(mask), operands(2, 5, 5, 3, 3)
+    found, sizes = layers_with_gradients(q, k, v, do, parsed, SCALE, EXACT, 3)
+    np.testing.assert_allclose(found.out, dense_layers(q, k, v, parsed, 3), rtol=1e-12)
+    for tensor, operand in (("dq", q), ("dk", k), ("dv", v)):
+        slopes = slope(lambda: float(np.sum(do * dense_layers(q, k, v, parsed, 3))), operand)
+        np.testing.assert_allclose(getattr(found, tensor), slopes, rtol=1e-6, atol=1e-8)
+        assert getattr(sizes, tensor).shape == operand.shape[:-1]
+
+
+def test_one_layer_is_the_attention_alone() -> None:
+    parts = (*operands(2, 5, 5, 3, 3), parse_mask("causal"), SCALE, EXACT)
+    for one, other in zip(layers_with_gradients(*parts, 1), attention_with_gradients(*parts), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+

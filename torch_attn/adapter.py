@@ -44,7 +44,8 @@ class Programs:
 
     def backward(self, saved: Any) -> Any:
         """(dQ, dK, dV); the graph in ``saved`` is used up."""
-        return torch.autograd.grad(saved, self._leaves, self._inputs[3])
+        found = torch.autograd.grad(saved, self._leaves, self._inputs[3])
+        return tuple(each.contiguous() for each in found)
 
     def step(self) -> Any:
         """(out, dQ, dK, dV)."""
@@ -114,9 +115,13 @@ class Adapter:
     def programs(self, attention: Callable[..., Tensor], mode: str, inputs: Inputs, precision: Precision) -> Programs:
         """The passes of a case; ``compile`` is torch.compile as it comes, ``graph`` is that with CUDA graphs."""
         torch.set_float32_matmul_precision(PRECISION[precision])
+
+        def laid_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return attention(q, k, v).contiguous()  # in the inputs' layout, as XLA's results lie: no view is left over
+
         if mode == "eager":
-            return Programs(attention, inputs)
-        compiled = torch.compile(attention, mode="reduce-overhead" if mode == "graph" else None)
+            return Programs(laid_out, inputs)
+        compiled = torch.compile(laid_out, mode="reduce-overhead" if mode == "graph" else None)
         return Programs(compiled, inputs, graphs=mode == "graph")
 
     def doubled(self, array: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compare.circumstances import Run
 from compare.records import Row
 from compare.report import markdown_costs as costs
-from compare.report import markdown_floor
+from compare.report import markdown_floor, markdown_solutions
 from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
@@ -21,6 +21,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         sections.heading(run, rows),
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings.same_within),
+        markdown_solutions.solved(rows),
         reasons.why(run, rows),
         tables.seed_tables(rows),
         memory.analysis(rows),

@@ -97,7 +97,8 @@ def sizes(problem: Problem) -> str:
 
 def side_cells(row: Row, reference: Measurement | None, passes: Sequence[PassName], same_within: float) -> list[str]:
     """Contender, times, memory, verdict and status of one row."""
-    name = code(row.contender.name) + (" ref" if row is reference else "")
+    ran = f"<br>ran {code(row.ran)}" if isinstance(row, Measurement) and row.ran else ""
+    name = code(row.contender.name) + (" ref" if row is reference else "") + ran
     if not isinstance(row, Measurement):
         return [name, *[fmt.NONE] * (len(passes) + 3), status(row)]
     memory = [legend.peak(row.passes.values()), fmt.megabytes(row.saved_bytes)]

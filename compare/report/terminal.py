@@ -18,7 +18,7 @@ from compare.analysis import by_problem
 from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
-from compare.report import floor_words, legend, verdict_words
+from compare.report import floor_words, legend, solution_words, verdict_words
 from compare.report import format as fmt
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
@@ -97,7 +97,7 @@ def marks_of(row: Row, reference: Measurement | None) -> list[tuple[str, bool]]:
         return []
     fused = any(notice.code == NOT_NAIVE for notice in row.warnings)
     count = sum(notice.code != NOT_NAIVE for notice in row.warnings)
-    marks = [("ref", row is reference), ("alone", row.alone), ("not naive", fused)]
+    marks = [("ref", row is reference), (row.ran, bool(row.ran)), ("alone", row.alone), ("not naive", fused)]
     return [*marks, (fmt.plural(count, "warning"), count > 0)]
 
 
@@ -158,6 +158,7 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_list("Against the wall clock", [verdict_words.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]
     print_list("Processes", [verdict_words.process_note(several)] if several else [], console)
+    print_list("Solutions", solution_words.summary(rows), console)
     print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)

@@ -26,51 +26,39 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Memory grows with T + S.  Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    (b, t, n, h), kv_heads = q.shape, k.shape[2]
-    group, size = n // kv_heads, min(BLOCK, max(t, 1))
-    blocks = -(-t // size) or 1
-    scale = h**-0.5 if scale is None else scale
-
+    (b, t, n, h), kv_heads, size = q.shape, k.shape[2], min(BLOCK, max(q.shape[1], 1))
+    blocks, group = -(-t // size) or 1, n // kv_heads
     # [B, T, N, H] -> [C, B, K, G*Q, H]: C blocks of Q positions, with all query heads that share a key head.
-    q = jnp.pad(q * scale, ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
+    q = jnp.pad(q * (h**-0.5 if scale is None else scale), ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
     q = q.reshape(b, blocks, size, kv_heads, group, h).transpose(1, 0, 3, 4, 2, 5)
-    q = q.reshape(blocks, b, kv_heads, group * size, h)
-    out = attend(parsed, size, q, k.swapaxes(1, 2), v.swapaxes(1, 2))
-    out = out.reshape(blocks, b, kv_heads, group, size, v.shape[-1]).transpose(1, 0, 4, 2, 3, 5)
-    return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
+    out = _attend(parsed, size, q.reshape(*q.shape[:3], -1, h), k.swapaxes(1, 2), v.swapaxes(1, 2))
+    out = out.reshape(*q.shape[:-1], -1).transpose(1, 0, 4, 2, 3, 5)
+    return out.reshape(b, blocks * size, n, -1)[:, :t]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def attend(mask: Mask, size: int, q: Array, k: Array, v: Array) -> Array:
+def _attend(mask: Mask, size: int, q: Array, k: Array, v: Array) -> Array:
     """Scaled q [C, B, K, R, H] on k [B, K, S, H] and v [B, K, S, V]: [C, B, K, R, V]; R is G x Q rows, Q the size."""
     return _forward(mask, size, q, k, v)[0]
 
 
-def segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple[slice, slice]]:
+def _segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple[slice, slice]]:
     """Blocks that share a loop, and the keys that their rows can see."""
-    count = -(-blocks // SEGMENTS) or 1
+    count = -(-blocks // SEGMENTS)
     for first in range(0, blocks, count):
-        last = min(first + count, blocks)
-        end = kv_len if mask.kind == "full" else min(kv_len, last * size)
+        end = kv_len if mask.kind == "full" else min(kv_len, (first + count) * size)
         start = max(0, first * size - mask.size + 1) if mask.kind == "window" else 0
-        yield slice(first, last), slice(min(start, end - 1), end)
+        yield slice(first, min(first + count, blocks)), slice(min(start, end - 1), end)
 
 
-def wide(x: Array) -> jnp.dtype:
-    """The dtype of sums over x: float32 at least."""
-    return jnp.promote_types(x.dtype, jnp.float32)
-
-
-def product(axes: str, x: Array, y: Array) -> Array:
-    """Einsum, summed and left in the wide dtype."""
-    return jnp.einsum(axes, x, y, preferred_element_type=wide(x))
+def _product(x: Array, y: Array) -> Array:
+    """Matrix product, summed and left in float32 at least."""
+    return jnp.matmul(x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: int) -> Array:
-    rows = block * size + jnp.arange(q.shape[-2]) % size
-    seen = visible(mask, rows[:, None], first_key + jnp.arange(k.shape[-2]))
-    scores = product("bkrh,bksh->bkrs", q, k)
-    return jnp.where(seen, scores, HIDDEN)
+    i, j = block * size + jnp.arange(q.shape[-2]) % size, first_key + jnp.arange(k.shape[-2])
+    return jnp.where(visible(mask, i[:, None], j), _product(q, k.mT), HIDDEN)
 
 
 def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -79,12 +67,11 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
         top = scores.max(axis=-1, keepdims=True)
         weights = jnp.exp(scores - top)
         total = weights.sum(axis=-1, keepdims=True)
-        out = product("bkrs,bksv->bkrv", weights.astype(v.dtype), v[:, :, keys])
-        return (out / total).astype(q.dtype), top + jnp.log(total)
+        return (_product(weights.astype(v.dtype), v[:, :, keys]) / total).astype(q.dtype), top + jnp.log(total)
 
     parts = [
         jax.lax.map(lambda each, keys=keys: run(keys, *each), (jnp.arange(len(q))[some], q[some]))
-        for some, keys in segments(mask, size, len(q), k.shape[2])
+        for some, keys in _segments(mask, size, len(q), k.shape[2])
     ]
     out, log_sum = (jnp.concatenate(each) for each in zip(*parts, strict=True))
     return out, (q, k, v, out, log_sum)
@@ -92,26 +79,21 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
 
 def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
     q, k, v, out, log_sum = kept
-    delta = product("cbkrv,cbkrv->cbkr", d_out, out)[..., None]
+    each = (jnp.arange(len(q)), q, d_out, log_sum, (d_out * out).sum(axis=-1, keepdims=True, dtype=log_sum.dtype))
 
-    def run(keys: slice, grads: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+    def run(keys: slice, sums: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         block, q, d_out, log_sum, delta = each
         weights = jnp.exp(_scores(mask, size, q, k[:, :, keys], block, keys.start) - log_sum)
-        d_weights = product("bkrv,bksv->bkrs", d_out, v[:, :, keys])
-        d_scores = (weights * (d_weights - delta)).astype(q.dtype)
-        d_k = grads[0] + product("bkrs,bkrh->bksh", d_scores, q)
-        d_v = grads[1] + product("bkrs,bkrv->bksv", weights.astype(v.dtype), d_out)
-        return (d_k, d_v), product("bkrs,bksh->bkrh", d_scores, k[:, :, keys]).astype(q.dtype)
+        d_scores = (weights * (_product(d_out, v[:, :, keys].mT) - delta)).astype(q.dtype)
+        sums = sums[0] + _product(d_scores.mT, q), sums[1] + _product(weights.astype(v.dtype).mT, d_out)
+        return sums, _product(d_scores, k[:, :, keys]).astype(q.dtype)
 
-    d_k, d_v = (jnp.zeros(each.shape, wide(each)) for each in (k, v))
-    d_q: list[Array] = []
-    for some, keys in segments(mask, size, len(q), k.shape[2]):
-        blocks = (jnp.arange(len(q))[some], q[some], d_out[some], log_sum[some], delta[some])
-        none = tuple(jnp.zeros_like(each[:, :, keys]) for each in (d_k, d_v))
-        (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, blocks)
-        d_k, d_v = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v)
-        d_q.append(part)
+    d_q, d_k, d_v = [], jnp.zeros(k.shape, log_sum.dtype), jnp.zeros(v.shape, log_sum.dtype)
+    for some, keys in _segments(mask, size, len(q), k.shape[2]):
+        none = jnp.zeros_like(d_k[:, :, keys]), jnp.zeros_like(d_v[:, :, keys])
+        (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, tuple(array[some] for array in each))
+        d_k, d_v, d_q = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v), [*d_q, part]
     return jnp.concatenate(d_q), d_k.astype(k.dtype), d_v.astype(v.dtype)
 
 
-attend.defvjp(_forward, _backward)
+_attend.defvjp(_forward, _backward)

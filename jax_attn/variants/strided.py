@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from compare.bands import Rows, strided_rows
 from compare.contract import Mask, check
 from jax_attn.variants.window import HIDDEN, band_seen, bands
 
@@ -22,12 +23,12 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
         raise NotImplementedError(f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask}")
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
-    length = min(parsed.size, max(t, s))
-    rows, key_rows = -(-t // length), -(-s // length)
+    cut = strided_rows(parsed, t, s)
+    length, rows, key_rows = cut
 
     q = jnp.pad(q * scale, ((0, 0), (0, rows * length - t), (0, 0), (0, 0)))
     q = q.reshape(b, rows, length, kv_heads, n // kv_heads, h)
-    near_k, near_v = bands(k, rows, length, 1), bands(v, rows, length, 1)
+    near_k, near_v = bands(k, cut.near), bands(v, cut.near)
     far_k, far_v = (
         jnp.pad(each, ((0, 0), (0, key_rows * length - s), (0, 0), (0, 0))).reshape(
             b, key_rows, length, kv_heads, each.shape[-1]
@@ -39,7 +40,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     far = jnp.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
     scores = jnp.concatenate([near, far], axis=-1)
     seen = jnp.concatenate(
-        [band_seen(Mask("window", length), rows, length, 1, s), above(rows, key_rows, length, s)], axis=-1
+        [band_seen(Mask("window", length), cut.near, s), above(cut, s)], axis=-1
     )
     masked = jnp.where(seen[:, :, None, None], scores.astype(jnp.float32), HIDDEN)
     weights = jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
@@ -49,7 +50,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
 
 
-def above(rows: int, key_rows: int, length: int, kv_len: int) -> Array:
+def above(cut: Rows, kv_len: int) -> Array:
     """Which keys of its column stand in rows above a query's: [C, L, D]."""
+    length, rows, key_rows = cut
     c, column, d = jnp.arange(rows)[:, None, None], jnp.arange(length)[:, None], jnp.arange(key_rows)
     return (d < c) & (d * length + column < kv_len)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from compare.bands import Band, window_band
 from compare.contract import Mask, check, visible
 
-SMALLEST_BLOCK = 32
 HIDDEN = -1e30  # finite, for rows that only fill up the last block may see nothing
 
 
@@ -24,16 +24,15 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
         raise NotImplementedError(f"window: skips what a window mask hides, so it needs mask window:W, not {mask}")
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
-    width = min(parsed.size, max(t, s))
-    size = max(SMALLEST_BLOCK, -(-width // 4))
-    blocks, before = -(-t // size), -(-(width - 1) // size)
+    band = window_band(parsed, t, s)
+    size, blocks, _ = band
 
     q = jnp.pad(q * scale, ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
     q = q.reshape(b, blocks, size, kv_heads, n // kv_heads, h)
-    k, v = bands(k, blocks, size, before), bands(v, blocks, size, before)
+    k, v = bands(k, band), bands(v, band)
 
     scores = jnp.einsum("bcqkgh,bcrkh->bckgqr", q, k)
-    seen = band_seen(parsed, blocks, size, before, s)[:, None, None]
+    seen = band_seen(parsed, band, s)[:, None, None]
     masked = jnp.where(seen, scores.astype(jnp.float32), HIDDEN)
     weights = jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
     out = jnp.einsum("bckgqr,bcrkv->bcqkgv", weights, v)
@@ -41,17 +40,18 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
 
 
-def bands(x: Array, blocks: int, size: int, before: int) -> Array:
-    """Of keys [B, S, K, H] what each block of queries meets, its own keys and ``before`` blocks: [B, C, R, K, H]."""
-    b, s, heads, h = x.shape
+def bands(x: Array, band: Band) -> Array:
+    """Of keys [B, S, K, H] what each block of queries meets, its own keys and those before: [B, C, R, K, H]."""
+    (b, s, heads, h), (size, blocks, before) = x.shape, band
     x = x[:, : blocks * size]
     x = jnp.pad(x, ((0, 0), (before * size, max(0, blocks * size - s)), (0, 0), (0, 0)))
     x = x.reshape(b, before + blocks, size, heads, h)
     return jnp.concatenate([x[:, at : at + blocks] for at in range(before + 1)], axis=2)
 
 
-def band_seen(mask: Mask, blocks: int, size: int, before: int, kv_len: int) -> Array:
+def band_seen(mask: Mask, band: Band, kv_len: int) -> Array:
     """Which of its R keys each of the Q queries of each block sees: [C, Q, R]."""
+    size, blocks, before = band
     start = jnp.arange(blocks)[:, None, None] * size
     i = start + jnp.arange(size)[:, None]
     j = start + jnp.arange((before + 1) * size) - before * size

@@ -14,9 +14,9 @@ import pytest
 from msgspec.structs import replace
 
 from compare import inputs
-from compare.agreement import Comparison, drawn_slices
 from compare.backends import BACKENDS, backend, missing_modules, variants
 from compare.records import Agreement, Problem
+from scripts import conformance
 
 Array = np.ndarray[Any, Any]
 VARIANTS = [(name, variant) for name in BACKENDS for variant in variants(name)]
@@ -62,6 +62,7 @@ def problem(
     batch: int = 2,
     head_dim: int = 5,
     dtype: Any = "float32",
+    **special: Any,
 ) -> Problem:
     return Problem(
         batch=batch,
@@ -74,6 +75,7 @@ def problem(
         dtype=dtype,
         matmul_precision="ieee",
         seed=3,
+        **special,
     )
 
 
@@ -81,18 +83,12 @@ def computed(
     contender: tuple[str, str], problem: Problem, arrays: inputs.Inputs, scale: float | None = None, mode: str = ""
 ) -> dict[str, Array]:
     """``pass.tensor`` -> array of all three passes, through the adapter as the worker does it."""
-    adapter, attention = adapter_of(contender[0]), attention_of(contender)
-
-    def bound(q: Any, k: Any, v: Any) -> Any:
-        return attention(q, k, v, mask=problem.mask, **({} if scale is None else {"scale": scale}))
-
-    tensors = tuple(adapter.put(each, problem.dtype) for each in arrays)
-    programs = adapter.programs(bound, mode or backend(contender[0]).modes[0], tensors, problem.matmul_precision)
+    adapter, attention, entry = adapter_of(contender[0]), attention_of(contender), backend(contender[0])
     with unsupported_is_skipped():
-        forward, backward, step = programs.forward(), programs.backward(programs.save()), programs.step()
-    found = dict(zip([f"step.{tensor}" for tensor in TENSORS], step, strict=True)) | {"forward.out": forward}
-    found |= dict(zip([f"backward.{tensor}" for tensor in TENSORS[1:]], backward, strict=True))
-    return {key: np.asarray(adapter.numpy(adapter.block(array))) for key, array in found.items()}
+        return conformance.computed(
+            adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale
+        )
+    raise AssertionError("unreachable: skipped")
 
 
 def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], scale: float | None = None) -> Agreement:
@@ -101,11 +97,7 @@ def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], sca
     assert {key: array.shape for key, array in found.items()} == {key: shapes[key.split(".")[1]] for key in found}
     if scale is not None:
         problem = replace(problem, head_dim=round(scale**-2))
-    comparison = Comparison(problem, "cpu", arrays, {"found": found})
-    slices = drawn_slices(problem)
-    for part in slices:
-        comparison.check(part)
-    return comparison.verdict("found", len(slices))
+    return conformance.judged(problem, "cpu", arrays, found)
 
 
 def check(contender: tuple[str, str], problem: Problem) -> None:
@@ -143,6 +135,12 @@ def test_key_lengths_below_and_at_the_query_length(
 @pytest.mark.parametrize("mask", ["full", "strided:4"])
 def test_narrow_dtypes(contender: tuple[str, str], mask: str, dtype: str) -> None:
     check(contender, problem(mask, lengths=(33, 33), head_dim=16, dtype=dtype))
+
+
+@pytest.mark.parametrize("special", [{"layers": 3}, {"layout": "bnth"}], ids=str)
+@pytest.mark.parametrize("mask", ["causal", "window:3", "strided:4"])
+def test_layers_and_the_other_layout(contender: tuple[str, str], mask: str, special: dict[str, Any]) -> None:
+    check(contender, problem(mask, lengths=(13, 13), **special))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_blocks_that_are_no_divisor_and_segments_of_several_blocks(monkeypatch: 
     monkeypatch.setattr(fused_chunked, "SEGMENTS", 2)
     for mask, keys in (("causal", 4 * 6), ("window:6", 4 * 6), ("full", 30)):
         parsed = fused_chunked.Mask(*((mask.split(":")[0], int(mask.split(":")[1])) if ":" in mask else (mask,)))
-        found = list(fused_chunked.segments(parsed, 4, 6, 30))
+        found = list(fused_chunked._segments(parsed, 4, 6, 30))
         assert [part.stop - part.start for part, _ in found] == [3, 3]
         assert found[-1][1].stop == keys
         assert found[-1][1].start == (7 if parsed.kind == "window" else 0)

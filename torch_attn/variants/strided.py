@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from compare.bands import Rows, strided_rows
 from compare.contract import Mask, check
 from torch_attn.variants.window import band_seen, bands
 
@@ -22,12 +23,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
         raise NotImplementedError(f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask}")
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
-    length = min(parsed.size, max(t, s))
-    rows, key_rows = -(-t // length), -(-s // length)
+    cut = strided_rows(parsed, t, s)
+    length, rows, key_rows = cut
 
     q = pad(q * scale, (0, 0, 0, 0, 0, rows * length - t))
     q = q.reshape(b, rows, length, kv_heads, n // kv_heads, h)
-    near_k, near_v = bands(k, rows, length, 1), bands(v, rows, length, 1)
+    near_k, near_v = bands(k, cut.near), bands(v, cut.near)
     far_k, far_v = (
         pad(each, (0, 0, 0, 0, 0, key_rows * length - s)).reshape(b, key_rows, length, kv_heads, each.shape[-1])
         for each in (k, v)
@@ -37,7 +38,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     far = torch.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
     scores = torch.cat([near, far], dim=-1)
     seen = torch.cat(
-        [band_seen(Mask("window", length), rows, length, 1, s, q.device), above(rows, key_rows, length, s, q.device)],
+        [band_seen(Mask("window", length), cut.near, s, q.device), above(cut, s, q.device)],
         dim=-1,
     )
     masked = scores.masked_fill(~seen[:, :, None, None], torch.finfo(scores.dtype).min)
@@ -48,8 +49,9 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
 
 
-def above(rows: int, key_rows: int, length: int, kv_len: int, device: torch.device) -> Tensor:
+def above(cut: Rows, kv_len: int, device: torch.device) -> Tensor:
     """Which keys of its column stand in rows above a query's: [C, L, D]."""
+    length, rows, key_rows = cut
     c = torch.arange(rows, device=device)[:, None, None]
     column, d = torch.arange(length, device=device)[:, None], torch.arange(key_rows, device=device)
     return (d < c) & (d * length + column < kv_len)

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from compare.bands import Band, window_band
 from compare.contract import Mask, check, visible
-
-SMALLEST_BLOCK = 32
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -23,16 +22,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
         raise NotImplementedError(f"window: skips what a window mask hides, so it needs mask window:W, not {mask}")
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
-    width = min(parsed.size, max(t, s))
-    size = max(SMALLEST_BLOCK, -(-width // 4))
-    blocks, before = -(-t // size), -(-(width - 1) // size)
+    band = window_band(parsed, t, s)
+    size, blocks, _ = band
 
     q = pad(q * scale, (0, 0, 0, 0, 0, blocks * size - t))
     q = q.reshape(b, blocks, size, kv_heads, n // kv_heads, h)
-    k, v = bands(k, blocks, size, before), bands(v, blocks, size, before)
+    k, v = bands(k, band), bands(v, band)
 
     scores = torch.einsum("bcqkgh,bcrkh->bckgqr", q, k)
-    hidden = ~band_seen(parsed, blocks, size, before, s, q.device)[:, None, None]
+    hidden = ~band_seen(parsed, band, s, q.device)[:, None, None]
     scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
     weights = torch.softmax(scores, dim=-1)  # PyTorch's kernels compute it in float32 and round the result once
     out = torch.einsum("bckgqr,bcrkv->bcqkgv", weights, v)
@@ -40,17 +38,18 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
 
 
-def bands(x: Tensor, blocks: int, size: int, before: int) -> Tensor:
-    """Of keys [B, S, K, H] what each block of queries meets, its own keys and ``before`` blocks: [B, C, R, K, H]."""
-    b, s, heads, h = x.shape
+def bands(x: Tensor, band: Band) -> Tensor:
+    """Of keys [B, S, K, H] what each block of queries meets, its own keys and those before: [B, C, R, K, H]."""
+    (b, s, heads, h), (size, blocks, before) = x.shape, band
     x = x[:, : blocks * size]
     x = pad(x, (0, 0, 0, 0, before * size, max(0, blocks * size - s)))
     x = x.reshape(b, before + blocks, size, heads, h)
     return torch.cat([x[:, at : at + blocks] for at in range(before + 1)], dim=2)
 
 
-def band_seen(mask: Mask, blocks: int, size: int, before: int, kv_len: int, device: torch.device) -> Tensor:
+def band_seen(mask: Mask, band: Band, kv_len: int, device: torch.device) -> Tensor:
     """Which of its R keys each of the Q queries of each block sees: [C, Q, R]."""
+    size, blocks, before = band
     start = torch.arange(blocks, device=device)[:, None, None] * size
     i = start + torch.arange(size, device=device)[:, None]
     j = start + torch.arange((before + 1) * size, device=device) - before * size

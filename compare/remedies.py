@@ -1,0 +1,156 @@
+"""Rows -> what each remedy for the O(T^2) wall did, against naive float32 attention at the same sizes.
+
+Pure functions of records.  The remedies are those of the naive-attention result file: FlashAttention, gradient
+checkpointing, sparse attention, mixed precision; and the lean naive one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from compare.analysis import measurements
+from compare.contract import parse_mask
+from compare.gather import worst_of
+from compare.prediction import score_bytes
+from compare.records import PASSES, Measurement, PassName, Problem, Row, TensorError
+from compare.summary import Estimate, paired_ratio, trusted, unpaired_ratio
+
+SameFunction = Literal["the same", "a rounding", "another"]
+
+FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
+    "FlashAttention",
+    "gradient checkpointing",
+    "sparse attention",
+    "mixed precision",
+    "lean naive",
+)
+BY_VARIANT = {
+    **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "fused_xla"), FLASH),
+    **dict.fromkeys(("flex", "varlen"), FLASH),
+    "checkpoint": CHECKPOINT,
+    "naive_lean": LEAN,
+    "window": SPARSE,
+    "strided": SPARSE,
+}
+
+
+class Solution(msgspec.Struct, frozen=True):
+    """One row beside naive float32: ratios of time per pass, of the highest peak and of what is saved, below 1 better.
+
+    ``paired``: formed within rounds.  Otherwise each of the two was measured by itself, one problem after the other.
+    """
+
+    row: Measurement
+    base: Measurement
+    remedies: tuple[str, ...]
+    function: SameFunction
+    times: dict[PassName, Estimate]
+    paired: bool
+    peak: float | None
+    saved: float | None
+    worst: TensorError | None
+
+
+def remedies_of(row: Measurement) -> tuple[str, ...]:
+    """The names of the remedies that a row applies; none for plain naive attention in float32."""
+    found = [BY_VARIANT[row.contender.variant]] if row.contender.variant in BY_VARIANT else []
+    if _sparse(row.problem) and SPARSE not in found and found:
+        found.append(SPARSE)  # a fused kernel under a sparse mask
+    if row.problem.dtype != "float32":
+        found.append(MIXED)
+    return tuple(found)
+
+
+def function_of(row: Measurement, base: Measurement) -> SameFunction:
+    """Whether the row computes the function of its base."""
+    if row.problem.mask != base.problem.mask:
+        return "another"
+    return "the same" if row.problem.dtype == "float32" else "a rounding"
+
+
+def solutions(rows: Iterable[Row]) -> list[Solution]:
+    """Every row that applies a remedy and has a base, in the order of the rows."""
+    known = [row for row in measurements(rows) if trusted(row)]
+    found = ((row, base_of(row, known), remedies_of(row)) for row in known)
+    return [solution(row, base, named) for row, base, named in found if base is not None and named]
+
+
+def by_sizes(found: Iterable[Solution]) -> list[list[Solution]]:
+    """The solutions of each size, of all backends together, the one with the most scores first."""
+    groups: dict[tuple[object, ...], list[Solution]] = {}
+    for each in found:
+        groups.setdefault(_sizes(each.base)[1:], []).append(each)
+    return sorted(groups.values(), key=lambda group: -score_bytes(group[0].base.problem))
+
+
+def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
+    """Naive float32 of the same backend at the same sizes: of the same mode if there is one, and of the same mask.
+
+    A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
+    """
+    masks = ("causal", "full") if _sparse(row.problem) else (row.problem.mask,)
+    fitting = [
+        each
+        for each in rows
+        if _is_base(each) and _sizes(each) == _sizes(row) and each.problem.mask in masks
+    ]
+    return min(
+        fitting,
+        key=lambda each: (each.contender.mode != row.contender.mode, masks.index(each.problem.mask)),
+        default=None,
+    )
+
+
+def _is_base(row: Measurement) -> bool:
+    return row.contender.variant == "naive" and row.problem.dtype == "float32"
+
+
+def _sparse(problem: Problem) -> bool:
+    return parse_mask(problem.mask).kind in ("window", "strided")
+
+
+def _sizes(row: Measurement) -> tuple[object, ...]:
+    where = row.problem
+    shape = (where.batch, where.q_len, where.kv_len, where.heads, where.kv_heads, where.head_dim)
+    return (row.contender.backend, *shape, where.layers, where.layout, where.seed)
+
+
+def solution(row: Measurement, base: Measurement, named: tuple[str, ...]) -> Solution:
+    """One row beside its base."""
+    paired = row.problem == base.problem and not row.alone and not base.alone
+    form = paired_ratio if paired else unpaired_ratio
+    shared = [name for name in PASSES if name in row.passes and name in base.passes]
+    return Solution(
+        row=row,
+        base=base,
+        remedies=named,
+        function=function_of(row, base),
+        times={name: form(row.passes[name], base.passes[name]) for name in shared},
+        paired=paired,
+        peak=_share(highest_peak(row), highest_peak(base)),
+        saved=_share(row.saved_bytes, base.saved_bytes),
+        worst=worst_of(row),
+    )
+
+
+def highest_peak(row: Measurement) -> int | None:
+    """The highest peak of the passes of a row, in bytes."""
+    return max((result.peak_bytes for result in row.passes.values()), default=None)
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def for_memory(found: Iterable[Solution]) -> list[Solution]:
+    """Least memory first."""
+    return sorted(found, key=lambda each: each.peak if each.peak is not None else float("inf"))
+
+
+def for_time(found: Iterable[Solution]) -> list[Solution]:
+    """Fastest first, by the longest pass that was measured."""
+    return sorted(found, key=lambda each: [*each.times.values()][-1].median if each.times else float("inf"))
+

@@ -1,0 +1,61 @@
+"""The section on solutions: each remedy for the O(T^2) wall beside naive float32 attention, as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compare.records import PASSES, PassName, Row
+from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
+from compare.report import format as fmt
+from compare.report import solution_words
+from compare.report.markdown_sections import folded
+from compare.report.markdown_tables import kind_of
+from compare.report.markdown_text import code, escape, section, table
+
+
+def solved(rows: Sequence[Row]) -> str:
+    """Two tables of the largest size, sorted by memory and by time, and those of the other sizes folded away."""
+    groups = by_sizes(solutions(rows))
+    if not groups:
+        return ""
+    largest, *others = groups
+    return section(
+        "Solutions",
+        escape(solution_words.NOTE),
+        f"### Where memory is short: {escape(solution_words.sizes(largest))}",
+        table(columns(largest), [line(each, largest) for each in for_memory(largest)]),
+        "### Where time is short",
+        table(columns(largest), [line(each, largest) for each in for_time(largest)]),
+        *(
+            folded(
+                escape(solution_words.sizes(group)), [line(each, group) for each in for_memory(group)], columns(group)
+            )
+            for group in others
+        ),
+    )
+
+
+def columns(group: Sequence[Solution]) -> list[str]:
+    """Headings, with the passes that were measured."""
+    times = [f">{name}" for name in passes(group)]
+    return ["Remedy", "Contender", "Problem", *times, ">peak", ">saved", ">error", "function"]
+
+
+def passes(group: Sequence[Solution]) -> list[PassName]:
+    """The passes that at least one solution has."""
+    return [name for name in PASSES if any(name in each.times for each in group)]
+
+
+def line(each: Solution, group: Sequence[Solution]) -> list[str]:
+    """One solution."""
+    ran = f" ran {code(each.row.ran)}" if each.row.ran else ""
+    return [
+        escape(", ".join(each.remedies)),
+        code(each.row.contender.name) + ran,
+        escape(kind_of(each.row.problem)),
+        *(solution_words.time(each, name) for name in passes(group)),
+        solution_words.share(each.peak),
+        solution_words.share(each.saved),
+        fmt.error(each.worst.max_error if each.worst else None),
+        each.function,
+    ]

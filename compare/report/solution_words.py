@@ -1,0 +1,56 @@
+"""What the terminal and the Markdown report say about solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from compare.records import PASSES, PassName, Row
+from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
+from compare.report import format as fmt
+
+UNPAIRED = "*"
+NOTE = (
+    "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
+    "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
+    f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. Error: "
+    "row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it (16-bit inputs), or another "
+    "(a sparse mask shows fewer keys)."
+)
+
+
+def sizes(group: Sequence[Solution]) -> str:
+    """The sizes that the solutions share."""
+    base = group[0].base.problem
+    return base.label.split(f" {base.mask} ")[0]
+
+
+def time(each: Solution, name: PassName) -> str:
+    """The time ratio of a pass with its interval, marked where it was not formed within rounds."""
+    if name not in each.times:
+        return fmt.NONE
+    return fmt.ratio(each.times[name]) + ("" if each.paired else UNPAIRED)
+
+
+def share(value: float | None) -> str:
+    """A ratio of bytes."""
+    return fmt.NONE if value is None else fmt.times(value)
+
+
+def summary(rows: Iterable[Row]) -> list[str]:
+    """Of each framework at the largest size, what saves most memory and what saves most time."""
+    groups = by_sizes(solutions(rows))
+    if not groups:
+        return []
+    lines = [f"{sizes(groups[0])}, against naive float32 ({UNPAIRED}: not in turns):"]
+    for backend in dict.fromkeys(each.row.contender.backend for each in groups[0]):
+        own = [each for each in groups[0] if each.row.contender.backend == backend]
+        lines += [f"least memory: {_said(for_memory(own)[0])}", f"least time: {_said(for_time(own)[0])}"]
+    return lines
+
+
+def _said(each: Solution) -> str:
+    longest = [name for name in PASSES if name in each.times][-1:]
+    times = "".join(f", {name} {time(each, name)}" for name in longest)
+    ran = f" (ran {each.row.ran})" if each.row.ran else ""
+    where = f"{each.row.problem.mask} {each.row.problem.dtype}"
+    return f"{each.row.contender.name}{ran} {where}: peak {share(each.peak)}{times}, {each.function} function"

@@ -1,0 +1,194 @@
+"""Every variant x mask x dtype x grouped heads x layout, output and gradients, held to the oracle on a CPU or a GPU.
+
+    python -m scripts.conformance --device gpu --out conformance.md
+
+Each framework runs in a process of its own.  What a variant refuses counts with its reason; exit code 1 where a result
+is wrong.  tests/variants/ does the same on the CPU at smaller sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from compare import composing, environment, inputs
+from compare.agreement import Comparison
+from compare.arguments import Parser
+from compare.backends import BACKENDS, backend, missing_modules, variants
+from compare.records import DTYPES, Agreement, Device, Problem, Record
+from compare.report.markdown_text import code, escape, table
+from compare.slices import drawn_slices
+
+Array = NDArray[Any]
+TENSORS = ("out", "dq", "dk", "dv")
+MASKS = ("full", "causal", "window:48", "strided:16")
+HEADS = ((4, 4), (4, 2), (4, 1))
+LENGTHS = ((160, 160), (160, 224))
+Outcome = Literal["ok", "WRONG", "skip", "ERROR"]
+
+
+class Tried(Record, frozen=True):
+    """One variant on one problem; ``text``: the reason, or the tensors that are wrong."""
+
+    variant: str
+    problem: Problem
+    outcome: Outcome
+    text: str = ""
+
+
+def computed(
+    adapter: Any,
+    package: str,
+    attention: Callable[..., Any],
+    problem: Problem,
+    arrays: inputs.Inputs,
+    mode: str,
+    scale: float | None = None,
+) -> dict[str, Array]:
+    """``pass.tensor`` -> array [B, T, N, H] of all three passes, through the adapter as the worker does it."""
+
+    def scaled(q: Any, k: Any, v: Any, mask: str) -> Any:
+        return attention(q, k, v, mask=mask, **({} if scale is None else {"scale": scale}))
+
+    whole = composing.composed(scaled, package, problem)
+    tensors = tuple(adapter.put(composing.laid_out(each, problem.layout), problem.dtype) for each in arrays)
+    programs = adapter.programs(whole, mode, tensors, problem.matmul_precision)
+    forward, backward, step = programs.forward(), programs.backward(programs.save()), programs.step()
+    found = dict(zip([f"step.{tensor}" for tensor in TENSORS], step, strict=True)) | {"forward.out": forward}
+    found |= dict(zip([f"backward.{tensor}" for tensor in TENSORS[1:]], backward, strict=True))
+    numbers = {key: adapter.numpy(adapter.block(array)) for key, array in found.items()}
+    return {key: np.asarray(composing.laid_out(array, problem.layout)) for key, array in numbers.items()}
+
+
+def judged(problem: Problem, device: Device, arrays: inputs.Inputs, found: dict[str, Array]) -> Agreement:
+    """The program's verdict, over all slices."""
+    comparison = Comparison(problem, device, arrays, {"found": found})
+    slices = drawn_slices(problem)
+    for part in slices:
+        comparison.check(part)
+    return comparison.verdict("found", len(slices))
+
+
+def problems() -> Iterator[Problem]:
+    """The combinations; the other layout, a stack and more keys than queries once each, and not with everything."""
+    base = Problem(
+        batch=2,
+        q_len=LENGTHS[0][0],
+        kv_len=LENGTHS[0][1],
+        heads=4,
+        kv_heads=4,
+        head_dim=64,
+        mask="causal",
+        dtype="float32",
+        matmul_precision="ieee",
+        seed=5,
+    )
+    for dtype, mask, (heads, kv_heads) in product(DTYPES, MASKS, HEADS):
+        precision = "ieee" if dtype == "float32" else "default"
+        plain = replace(base, mask=mask, dtype=dtype, matmul_precision=precision, heads=heads, kv_heads=kv_heads)
+        yield plain
+        if heads == kv_heads:
+            yield replace(plain, layout="bnth")
+            yield replace(plain, layers=3)
+            yield replace(plain, q_len=LENGTHS[1][0], kv_len=LENGTHS[1][1])
+
+
+def tried(name: str, device: Device) -> Iterator[Tried]:
+    """All variants of one backend on all problems, in this process."""
+    package = backend(name).package
+    adapter = import_module(f"{package}.adapter").Adapter(device, len(os.sched_getaffinity(0)))
+    for variant in variants(name):
+        attention = import_module(f"{package}.variants.{variant}").attention
+        for problem in problems():
+            yield one(adapter, package, attention, variant, problem, device)
+            adapter.release()
+
+
+def one(
+    adapter: Any, package: str, attention: Callable[..., Any], variant: str, problem: Problem, device: Device
+) -> Tried:
+    """One variant on one problem."""
+    arrays = inputs.draw(problem)
+    mode = next(entry.modes[0] for entry in BACKENDS.values() if entry.package == package)
+    try:
+        found = computed(adapter, package, attention, problem, arrays, mode)
+    except NotImplementedError as reason:
+        return Tried(variant=variant, problem=problem, outcome="skip", text=str(reason))
+    except Exception as error:  # noqa: BLE001  the reason becomes the outcome, and the exit code 1
+        return Tried(variant=variant, problem=problem, outcome="ERROR", text=f"{type(error).__name__}: {error}"[:300])
+    verdict = judged(problem, device, arrays, found)
+    wrong = [
+        f"{each.tensor} {each.max_error:.1e} > {each.allowed_max:.1e} or {each.rms_error:.1e} > {each.allowed_rms:.1e}"
+        for each in verdict.tensors
+        if not each.agrees
+    ]
+    return Tried(variant=variant, problem=problem, outcome="WRONG" if wrong else "ok", text="; ".join(wrong))
+
+
+def asked(name: str, device: Device) -> list[Tried]:
+    """The same in a process of its own."""
+    command = [sys.executable, "-m", "scripts.conformance", "--device", device, "--in-process", name]
+    variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": "cpu" if device == "cpu" else ""}
+    kept = {key: value for key, value in os.environ.items() if key not in environment.OVERRIDES}
+    variables = {key: value for key, value in variables.items() if value}
+    done = subprocess.run(command, env=kept | variables, stdout=subprocess.PIPE, check=True)
+    return [msgspec.json.decode(line, type=Tried) for line in done.stdout.splitlines() if line.startswith(b'{"variant"')]
+
+
+def page(found: dict[str, list[Tried]]) -> str:
+    """Counts per variant, then every reason and everything that is wrong."""
+    words: tuple[Outcome, ...] = ("ok", "skip", "WRONG", "ERROR")
+    counts, reasons = [], []
+    for name, results in found.items():
+        for variant in dict.fromkeys(each.variant for each in results):
+            own = [each for each in results if each.variant == variant]
+            tally = Counter(each.outcome for each in own)
+            counts.append([code(f"{name}:{variant}"), *(str(tally[word]) for word in words)])
+            texts = Counter((each.outcome, each.text) for each in own if each.text)
+            for (outcome, text), times in texts.items():
+                where = next(each.problem.label for each in own if each.text == text)
+                reasons.append([code(f"{name}:{variant}"), outcome, str(times), escape(text), escape(where)])
+    return "\n\n".join(
+        [
+            table(["Variant", *(f">{word}" for word in words)], counts),
+            table(["Variant", "Outcome", ">Problems", "Why", "For one, at"], reasons),
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Run it; the table goes to the terminal and to ``--out``."""
+    parser = Parser(prog="python -m scripts.conformance", description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--backend", nargs="+", choices=tuple(BACKENDS), default=tuple(BACKENDS))
+    parser.add_argument("--out", type=Path, help="a Markdown file")
+    parser.add_argument("--in-process", choices=tuple(BACKENDS), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.in_process:
+        for each in tried(options.in_process, options.device):
+            print(msgspec.json.encode(each).decode(), flush=True)
+        return 0
+    found = {name: asked(name, options.device) for name in options.backend if not missing_modules(name)}
+    text = page(found)
+    print(text)
+    if options.out:
+        options.out.write_text(text, encoding="utf-8")
+    return 1 if any(each.outcome in ("WRONG", "ERROR") for results in found.values() for each in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

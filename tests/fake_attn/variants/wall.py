@@ -1,0 +1,12 @@
+"""Out of memory beyond 1500 queries."""
+
+from __future__ import annotations
+
+from tests.fake_attn.device import Array, Node, OutOfMemory
+from tests.fake_attn.variants.naive import planned
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:
+    if q.shape[1] > 1500:
+        raise OutOfMemory(q.shape[1] ** 2)
+    return planned(q, k, v, mask, scale)

@@ -1,0 +1,113 @@
+"""What each remedy did, by hand; and that checkpointing really keeps less, in both frameworks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from compare import remedies, summary
+from compare.cli import main
+from compare.records import Contender, Measurement
+from compare.report import markdown, solution_words
+from tests import samples
+from tests.run_fake import row
+from tests.samples import JAX, measurement, pass_result, problem
+
+CAUSAL = problem(1024, mask="causal")
+
+
+def of(variant: str, backend: str = "jax", mode: str = "jit") -> Contender:
+    return Contender(backend=backend, variant=variant, mode=mode)
+
+
+def solved(*rows: Measurement) -> dict[tuple[str, str, str], remedies.Solution]:
+    found = remedies.solutions(rows)
+    return {(each.row.contender.name, each.row.problem.mask, each.row.problem.dtype): each for each in found}
+
+
+def test_a_contender_of_the_same_problem_is_compared_within_rounds() -> None:
+    base = measurement(CAUSAL, JAX, 4e-3, jitter=0.5)
+    half = {name: replace(each, device_s=tuple(s / 2 for s in each.device_s)) for name, each in base.passes.items()}
+    fast = replace(base, contender=of("fused"), passes=half, saved_bytes=base.saved_bytes and base.saved_bytes // 10)
+    found = solved(base, fast)["jax:fused:jit", "causal", "float32"]
+    assert (found.remedies, found.function, found.paired) == (("FlashAttention",), "the same", True)
+    assert found.times["step"].median == pytest.approx(0.5)
+    assert found.times["step"].half_width < 1e-9  # noise that both share cancels
+    assert found.saved == pytest.approx(0.1)
+    assert found.peak == 1.0
+
+
+def test_another_dtype_is_another_problem_and_its_ratio_has_both_intervals() -> None:
+    base = measurement(CAUSAL, JAX, 4e-3, jitter=0.2)
+    narrow = measurement(replace(CAUSAL, dtype="bfloat16", matmul_precision="default"), JAX, 2e-3, jitter=0.2)
+    found = solved(base, narrow)["jax:naive:jit", "causal", "bfloat16"]
+    assert (found.remedies, found.function, found.paired) == (("mixed precision",), "a rounding", False)
+    alone = summary.device_time(narrow.passes["step"])
+    assert found.times["step"].median == pytest.approx(0.5, rel=0.1)
+    assert found.times["step"].half_width > alone.half_width
+    assert solution_words.time(found, "step").endswith("*")
+
+
+def test_a_sparse_variant_is_another_function_against_dense_causal_attention() -> None:
+    masked = replace(CAUSAL, mask="window:64")
+    rows = (measurement(CAUSAL), measurement(masked), measurement(masked, of("window"), 1e-4))
+    found = solved(*rows)
+    assert set(found) == {("jax:window:jit", "window:64", "float32")}  # the dense one under the mask is no remedy
+    [only] = found.values()
+    assert (only.function, only.base.problem, only.remedies) == ("another", CAUSAL, ("sparse attention",))
+    assert only.times["forward"].median == pytest.approx(0.1, rel=0.01)
+
+
+def test_a_base_is_of_the_same_framework_sizes_and_if_it_can_be_mode() -> None:
+    eager, compiled = of("naive", "torch", "eager"), of("naive", "torch", "compile")
+    rows = [measurement(CAUSAL, each) for each in (JAX, eager, compiled)]
+    rows += [measurement(CAUSAL, of("fused", "torch", mode)) for mode in ("compile", "graph")]
+    rows += [measurement(replace(CAUSAL, q_len=512, kv_len=512), of("fused", "torch", "eager"))]
+    found = remedies.solutions(rows)
+    assert [each.base.contender for each in found] == [compiled, eager]
+
+
+def test_rows_that_disagree_are_no_solution() -> None:
+    wrong = replace(measurement(CAUSAL, of("fused")), agreement=samples.agreement(agrees=False))
+    assert remedies.solutions([measurement(CAUSAL), wrong]) == []
+
+
+def test_the_section_is_sorted_by_what_is_short() -> None:
+    slow_small = replace(
+        measurement(CAUSAL, of("checkpoint"), 8e-3), passes={"step": pass_result(8e-3, 10**5)}, saved_bytes=0
+    )
+    fast_large = replace(measurement(CAUSAL, of("fused"), 1e-3), ran="fused_chunked")
+    text = markdown.render(samples.run(), [measurement(CAUSAL, JAX, 4e-3), fast_large, slow_small])
+    part = text.split("## Solutions\n", 1)[1].split("\n## ", 1)[0]
+    memory, time = part.split("### Where time is short")
+    assert memory.index("checkpoint") < memory.index("fused")
+    assert time.index("`jax:fused:jit`") < time.index("`jax:checkpoint:jit`")
+    assert "ran `fused_chunked`" in part
+
+
+def test_without_a_base_there_is_no_section() -> None:
+    assert "## Solutions" not in markdown.render(samples.run(), [measurement(CAUSAL, of("fused"))])
+    assert solution_words.summary([measurement(CAUSAL)]) == []
+
+
+@pytest.mark.parametrize(("backend", "mode"), [("jax", "jit"), ("torch", "eager")])
+def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: str, tmp_path: Path) -> None:
+    """Also the proof that XLA did not undo it: the peak of the program says so, not only what is saved."""
+    named = [f"{backend}:{variant}:{mode}" for variant in ("naive", "checkpoint")]
+    words = "--seq-len 512 --d-model 16 --batch-size 2 --layers 6 --samples 6 --device cpu --pass backward step"
+    out = tmp_path / "out"
+    assert main([*(w for each in named for w in ("--contender", each)), *words.split(), "--out", str(out)]) == 0
+    plain, again = (row(out, each) for each in named)
+    matrix, layer = 2 * 512 * 512 * 4, 2 * 512 * 16 * 4
+    assert plain.saved_bytes >= 6 * matrix
+    assert again.saved_bytes <= 6 * 3 * layer
+    assert again.passes["step"].peak_bytes < 0.6 * plain.passes["step"].peak_bytes
+    assert again.passes["step"].peak_bytes < 6 * matrix <= plain.passes["step"].peak_bytes
+
+
+def test_memory_that_was_not_measured_gives_no_ratio() -> None:
+    [found] = remedies.solutions([measurement(CAUSAL), replace(measurement(CAUSAL), contender=of("fused"), saved_bytes=None)])
+    assert found.saved is None
+    assert solution_words.share(found.saved) == "–"
