@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare import inputs, oracle
+from compare.channel import Channel
 from compare.contract import parse_mask
 from compare.errors import NEIGHBOURS, NOT_FINITE, Worst, largest_nearby, rounding_error, row_errors
-from compare.messages import Channel
 from compare.oracle import RowSizes
 from compare.records import Agreement, Device, Problem, Record, TensorError
 from compare.slices import Slice, drawn_slices, within

@@ -6,6 +6,7 @@ A seat is a backend, whose contenders share the process, or with ``--workers con
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Fleet:
         return None
 
     def _spawn(self, variables: dict[str, str], seat: str) -> WorkerProcess:
-        return WorkerProcess(variables, self._folder / f"{seat.replace(':', '-')}.log")
+        return WorkerProcess(variables, self._folder / f"{re.sub(r'[^\w.#-]', '-', seat)}.log")
 
     def _start_request(self, name: str) -> Start:
         return Start(

@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 
 from compare.analysis import measurements
+from compare.contract import parse_mask, visible_scores
 from compare.device_rate import DeviceRate
 from compare.naivety import NOT_NAIVE
-from compare.contract import parse_mask, visible_scores
 from compare.prediction import input_bytes, output_bytes, score_bytes, score_share
 from compare.records import Contender, Dtype, Measurement, PassName, Precision, Problem, Row
 from compare.summary import device_time, trusted
@@ -26,15 +26,17 @@ Bound = Literal["memory", "compute"]
 # dV; dP = dO V^T written; P and dP read and dS written; dS read for dQ and for dK.
 SCORE_PASSES: dict[PassName, int] = {"forward": 4, "backward": 7, "step": 11}
 PRODUCTS: dict[PassName, int] = {"forward": 2, "backward": 4, "step": 6}
-# A score matrix less than so many times the last-level cache is served from the cache in good part from pass to pass.
+# What is less than so many times the last-level cache is served from the cache in good part from pass to pass.
 OVER_CACHE = 4
 
 
 class Work(msgspec.Struct, frozen=True):
-    """What a pass must move and compute."""
+    """What a pass must move and compute: ``once_bytes`` of inputs and results, the rest passes over score matrices."""
 
     size_bytes: int
     flops: int
+    once_bytes: int
+    matrix_bytes: int
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -64,7 +66,8 @@ def of_scores(problem: Problem, name: PassName, share: float, score_passes: int,
     once: dict[PassName, int] = {"forward": inputs + output, "backward": 2 * inputs + output}
     once["step"] = once["forward"] + once["backward"]
     product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim
-    return Work(int(share * score_passes * scores) + once[name], int(share * products * product))
+    moved = once[name] + int(share * score_passes * scores)
+    return Work(moved, int(share * products * product), once[name], int(share * scores))
 
 
 def naive(variant: str, problem: Problem, name: PassName) -> Work:
@@ -100,7 +103,12 @@ def work(variant: str, problem: Problem, name: PassName) -> Work | None:
     if count is None:
         return None
     layer = count(variant, problem, name)
-    return Work(problem.layers * layer.size_bytes, problem.layers * layer.flops)
+    return Work(
+        problem.layers * layer.size_bytes,
+        problem.layers * layer.flops,
+        problem.layers * layer.once_bytes,
+        layer.matrix_bytes,
+    )
 
 
 def best_rates(rates: Iterable[DeviceRate], dtype: Dtype, precision: Precision) -> Rates:
@@ -117,30 +125,42 @@ def _largest(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None and isfinite(value) and value > 0), default=None)
 
 
-def cached(problem: Problem, cache_bytes: int | None) -> bool:
-    """Whether so much of the score matrix fits into the cache that the bandwidth of memory bounds nothing."""
-    return cache_bytes is not None and score_bytes(problem) < OVER_CACHE * cache_bytes
+def from_memory(work: Work, cache_bytes: int | None) -> int:
+    """Of the bytes that a pass moves those that no cache serves: a small matrix, and small inputs, are not read again."""
+    limit = OVER_CACHE * (cache_bytes or 0)
+    scores = 0 if work.matrix_bytes < limit else work.size_bytes - work.once_bytes
+    return scores + (0 if work.once_bytes < limit else work.once_bytes)
 
 
-def floor(work: Work, problem: Problem, rates: Rates) -> tuple[float, Bound] | None:
+def cached(work: Work, cache_bytes: int | None) -> bool:
+    """Whether a cache serves a part of what the pass moves, so that its GB/s are not those of memory."""
+    return from_memory(work, cache_bytes) < work.size_bytes
+
+
+def floor(work: Work, rates: Rates) -> tuple[float, Bound] | None:
     """Seconds of the floor and which of the two it is; None unless both rates are known."""
     if rates.copy_bytes_per_s is None or rates.matmul_flops_per_s is None:
         return None
     compute_s = work.flops / rates.matmul_flops_per_s
-    memory_s = 0.0 if cached(problem, rates.cache_bytes) else work.size_bytes / rates.copy_bytes_per_s
+    memory_s = from_memory(work, rates.cache_bytes) / rates.copy_bytes_per_s
     return (memory_s, "memory") if memory_s > compute_s else (compute_s, "compute")
+
+
+def work_of(row: Measurement, name: PassName) -> Work | None:
+    """The work of what the row ran."""
+    return work(row.ran or row.contender.variant, row.problem, name)
 
 
 def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
     """What one pass of a row reached; None where the pass, its time or the count of its variant is missing."""
-    count = work(row.ran or row.contender.variant, row.problem, name)
+    count = work_of(row, name)
     result = row.passes.get(name)
     if count is None or result is None or not result.device_s:
         return None
     time_s = device_time(result).median
     if not time_s > 0:
         return None
-    found = floor(count, row.problem, rates)
+    found = floor(count, rates)
     bytes_per_s, flops_per_s = count.size_bytes / time_s, count.flops / time_s
     if found is None:
         return Achieved(bytes_per_s, flops_per_s)
@@ -168,8 +188,10 @@ def reached(rows: Iterable[Row], rates: Iterable[DeviceRate]) -> list[Reached]:
     found = []
     for row in filter(trusted, measurements(rows)):
         best = best_rates(known, row.problem.dtype, row.problem.matmul_precision)
-        small = cached(row.problem, best.cache_bytes)
-        found += [Reached(row, name, achieved(row, name, best), fused_by_compiler(row, name), small) for name in row.passes]
+        for name in row.passes:
+            count = work_of(row, name)
+            small = count is not None and cached(count, best.cache_bytes)
+            found.append(Reached(row, name, achieved(row, name, best), fused_by_compiler(row, name), small))
     return found
 
 

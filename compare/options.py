@@ -63,6 +63,9 @@ def check_search(options: argparse.Namespace) -> None:
     for option in ("seq_len", "kv_len", "samples", "budget", "quick"):
         if getattr(options, option):
             raise ValueError(f"--max-seq-len looks for the length itself; leave --{option.replace('_', '-')} out")
+    keyed = [name for name in options.preset or () if PRESETS[name].kv_len]
+    if keyed:
+        raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")
     if not {"forward", "step"} & set(options.passes):
         raise ValueError("--max-seq-len: possible passes: forward, step")
 

@@ -134,6 +134,6 @@ def layers_with_gradients(
         squares["dq"] += np.square(sizes.dq)
         squares["dk"] += np.square(sizes.dk)
         squares["dv"] += np.square(sizes.dv)
-        d, dk, dv = store(d + found.dq), dk + found.dk, dv + found.dv
+        d, dk, dv = store(d + found.dq), store(dk + found.dk), store(dv + found.dv)
     squares["out"] += np.sum(np.square(xs[0]), axis=-1)
-    return Tensors(xs[-1], d, store(dk), store(dv)), RowSizes(**{name: np.sqrt(x) for name, x in squares.items()})
+    return Tensors(xs[-1], d, dk, dv), RowSizes(**{name: np.sqrt(x) for name, x in squares.items()})

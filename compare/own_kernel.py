@@ -10,6 +10,7 @@ import ast
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def _names(tree: ast.Module) -> set[str]:
     return found
 
 
+@cache
 def load(variant: str) -> Callable[..., Any]:
     """Run the file and return its function.  Raises TypeError for one that cannot be called as an attention."""
     path, _, function = variant.rpartition(":")
@@ -60,7 +62,7 @@ def load(variant: str) -> Callable[..., Any]:
     spec = spec_from_file_location(f"own_{Path(path).stem}", Path(path).absolute())
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} cannot be imported")
-    module = module_from_spec(spec)
+    module = sys.modules[spec.name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     found: Callable[..., Any] = getattr(module, function)
     try:

@@ -110,7 +110,12 @@ class Search:
         )
 
     def _refusal(self, problem: Problem, contender: Contender, name: PassName) -> str:
-        """Why a length does not do; empty where it does."""
+        """Why a length does not do; empty where it does.
+
+        On a GPU in a fresh process: XLA's pool keeps what shorter tries took, in pieces that a longer one cannot use.
+        """
+        if self._plan.settings.device == "gpu":
+            self._fleet.drop(self._fleet.seat(contender))
         free = available_bytes() if self._plan.settings.device == "cpu" else None
         request = Fit(
             case=Case(problem=problem, contender=contender),

@@ -17,6 +17,7 @@ from compare.records import Problem
 from compare.report import legend, reach_tables
 from compare.study import run_record, terminable
 
+UNUSED = ("incomplete", "budget", "processes", "cache", "seed", "passes")  # settings without a part in a search
 RECORDS, REPORT = "max_seq_len.jsonl", "max_seq_len.md"
 
 
@@ -64,5 +65,5 @@ def write(record: Run, found: Sequence[Reach], out: Path) -> None:
     encoder = msgspec.json.Encoder()
     text = b"".join(encoder.encode(each) + b"\n" for each in (record, *found))
     (out / RECORDS).write_bytes(text)
-    facts = [f"{name}: {value}" for name, value in legend.facts(record, [])]
+    facts = [f"{name}: {value}" for name, value in legend.facts(record, []) if name not in UNUSED]
     (out / REPORT).write_text(reach_tables.markdown(by_problem(found), facts), encoding="utf-8")

@@ -7,6 +7,7 @@ checkpointing, sparse attention, mixed precision; and the lean naive one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -15,8 +16,8 @@ from compare.analysis import measurements
 from compare.contract import parse_mask
 from compare.gather import worst_of
 from compare.prediction import score_bytes
-from compare.records import PASSES, Measurement, PassName, Problem, Row, TensorError
-from compare.summary import Estimate, paired_ratio, trusted, unpaired_ratio
+from compare.records import PASSES, Measurement, PassName, PassResult, Problem, Row, TensorError
+from compare.summary import Estimate, device_time, paired_ratio, trusted, unpaired_ratio
 
 SameFunction = Literal["the same", "a rounding", "another"]
 
@@ -83,25 +84,30 @@ def by_sizes(found: Iterable[Solution]) -> list[list[Solution]]:
     groups: dict[tuple[object, ...], list[Solution]] = {}
     for each in found:
         groups.setdefault(_sizes(each.base)[1:], []).append(each)
-    return sorted(groups.values(), key=lambda group: -score_bytes(group[0].base.problem))
+    return sorted(groups.values(), key=lambda group: -group[0].base.problem.layers * score_bytes(group[0].base.problem))
 
 
 def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
     """Naive float32 of the same backend at the same sizes: of the same mode if there is one, and of the same mask.
 
+    Of float32 in the same matmul precision; of 16 bits it is IEEE.
     A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
     """
     masks = ("causal", "full") if _sparse(row.problem) else (row.problem.mask,)
+    precision = row.problem.matmul_precision if row.problem.dtype == "float32" else "ieee"
     fitting = [
         each
         for each in rows
-        if _is_base(each) and _sizes(each) == _sizes(row) and each.problem.mask in masks
+        if _is_base(each)
+        and _sizes(each) == _sizes(row)
+        and each.problem.mask in masks
+        and each.problem.matmul_precision == precision
     ]
-    return min(
-        fitting,
-        key=lambda each: (each.contender.mode != row.contender.mode, masks.index(each.problem.mask)),
-        default=None,
-    )
+
+    def rank(each: Measurement) -> tuple[bool, int]:
+        return each.contender.mode != row.contender.mode, masks.index(each.problem.mask)
+
+    return min(fitting, key=rank, default=None)
 
 
 def _is_base(row: Measurement) -> bool:
@@ -130,15 +136,26 @@ def solution(row: Measurement, base: Measurement, named: tuple[str, ...]) -> Sol
         function=function_of(row, base),
         times={name: form(row.passes[name], base.passes[name]) for name in shared},
         paired=paired,
-        peak=_share(highest_peak(row), highest_peak(base)),
+        peak=_share(*peaks(row, base)),
         saved=_share(row.saved_bytes, base.saved_bytes),
         worst=worst_of(row),
     )
 
 
-def highest_peak(row: Measurement) -> int | None:
-    """The highest peak of the passes of a row, in bytes."""
-    return max((result.peak_bytes for result in row.passes.values()), default=None)
+def highest(row: Measurement) -> PassResult | None:
+    """The pass with the highest peak."""
+    return max(row.passes.values(), key=lambda each: each.peak_bytes, default=None)
+
+
+def peaks(row: Measurement, base: Measurement) -> tuple[int | None, int | None]:
+    """The highest peak of each, weighed in one way: as reported if by one source, else by what XLA planned for both."""
+    one, other = highest(row), highest(base)
+    if one is None or other is None:
+        return None, None
+    if one.peak_source == other.peak_source:
+        return one.peak_bytes, other.peak_bytes
+    planned = [[each.buffer_bytes for each in of.passes.values() if each.buffer_bytes] for of in (row, base)]
+    return max(planned[0], default=None), max(planned[1], default=None)
 
 
 def _share(part: int | None, whole: int | None) -> float | None:
@@ -146,11 +163,11 @@ def _share(part: int | None, whole: int | None) -> float | None:
 
 
 def for_memory(found: Iterable[Solution]) -> list[Solution]:
-    """Least memory first."""
-    return sorted(found, key=lambda each: each.peak if each.peak is not None else float("inf"))
+    """Least memory first, in bytes, whatever the framework."""
+    return sorted(found, key=lambda each: peak.peak_bytes if (peak := highest(each.row)) else inf)
 
 
 def for_time(found: Iterable[Solution]) -> list[Solution]:
-    """Fastest first, by the longest pass that was measured."""
-    return sorted(found, key=lambda each: [*each.times.values()][-1].median if each.times else float("inf"))
+    """Fastest first, in seconds, whatever the framework, by the last of the passes that were measured."""
+    return sorted(found, key=lambda each: device_time(each.row.passes[[*each.times][-1]]).median if each.times else inf)
 

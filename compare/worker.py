@@ -13,12 +13,12 @@ from typing import Any
 
 from compare import environment
 from compare.backends import Adapter
+from compare.channel import Channel
 from compare.circumstances import DeviceReport
 from compare.device_rate import Rate, Rated
 from compare.messages import (
     Answer,
     Begin,
-    Channel,
     End,
     Failed,
     Finish,

@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from compare.messages import Channel, Failed, Reply
+from compare.channel import Channel
+from compare.messages import Failed, Reply
 
 LOG_TAIL_BYTES = 4000
 STOP_GRACE_S = 2.0

@@ -69,6 +69,18 @@ def test_a_base_is_of_the_same_framework_sizes_and_if_it_can_be_mode() -> None:
     assert [each.base.contender for each in found] == [compiled, eager]
 
 
+def test_a_base_has_the_same_arithmetic_and_peaks_are_weighed_in_one_way() -> None:
+    fast = replace(CAUSAL, matmul_precision="tf32")
+    rows = [measurement(CAUSAL), measurement(fast), measurement(fast, of("fused"))]
+    assert [each.base.problem for each in remedies.solutions(rows)] == [fast]
+    grown = {name: replace(each, peak_source="growth", buffer_bytes=10**6) for name, each in rows[0].passes.items()}
+    planned = {name: replace(each, peak_source="plan", buffer_bytes=10**5) for name, each in rows[0].passes.items()}
+    [found] = remedies.solutions([replace(rows[0], passes=grown), replace(rows[0], contender=of("fused"), passes=planned)])
+    assert found.peak == pytest.approx(0.1)
+    [found] = remedies.solutions([replace(rows[0], passes=grown), measurement(CAUSAL, of("fused"))])
+    assert found.peak is None
+
+
 def test_rows_that_disagree_are_no_solution() -> None:
     wrong = replace(measurement(CAUSAL, of("fused")), agreement=samples.agreement(agrees=False))
     assert remedies.solutions([measurement(CAUSAL), wrong]) == []

@@ -69,6 +69,20 @@ class Programs:
         return {}
 
 
+class LaidOut(torch.autograd.Function):
+    """Nothing, but that the gradient lies in memory as its tensor does: inside a compiled program, which can fuse it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The tensor."""
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        """Its gradient, copied where it lies otherwise."""
+        return gradients[0].contiguous()
+
+
 class Adapter:
     """PyTorch on one device."""
 
@@ -119,9 +133,12 @@ class Adapter:
         def laid_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return attention(q, k, v).contiguous()  # in the inputs' layout, as XLA's results lie: no view is left over
 
+        def with_gradients_laid_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return laid_out(*(LaidOut.apply(each) for each in (q, k, v)))  # type: ignore[no-untyped-call]
+
         if mode == "eager":
             return Programs(laid_out, inputs)
-        compiled = torch.compile(laid_out, mode="reduce-overhead" if mode == "graph" else None)
+        compiled = torch.compile(with_gradients_laid_out, mode="reduce-overhead" if mode == "graph" else None)
         return Programs(compiled, inputs, graphs=mode == "graph")
 
     def doubled(self, array: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ def call(kernel: SDPBackend, q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale:
 
 def sizes_refused(q: Tensor, k: Tensor, v: Tensor, mask: Mask, *, causal_square: bool, multiple: int) -> str:
     """Why shapes do not suit a kernel; empty where they do."""
+    if not q.numel():
+        return "needs at least one query"
     if k.shape[-1] != v.shape[-1]:
         return f"needs one head size for q, k and v, got {k.shape[-1]} and {v.shape[-1]}"
     if q.shape[-1] % multiple:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compare.records import PASSES, PassName, Row
 from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
 from compare.report import format as fmt
-from compare.report import solution_words
+from compare.report import legend, solution_words
 from compare.report.markdown_sections import folded
 from compare.report.markdown_tables import kind_of
 from compare.report.markdown_text import code, escape, section, table
@@ -53,8 +53,8 @@ def line(each: Solution, group: Sequence[Solution]) -> list[str]:
         escape(", ".join(each.remedies)),
         code(each.row.contender.name) + ran,
         escape(kind_of(each.row.problem)),
-        *(solution_words.time(each, name) for name in passes(group)),
-        solution_words.share(each.peak),
+        *(f"{solution_words.absolute_time(each, name)}<br>{solution_words.time(each, name)}" for name in passes(group)),
+        f"{legend.peak(each.row.passes.values())} MB<br>{solution_words.share(each.peak)}",
         solution_words.share(each.saved),
         fmt.error(each.worst.max_error if each.worst else None),
         each.function,

@@ -166,7 +166,9 @@ def seed_kind(problem: Problem) -> str:
     """All of a problem that the seed's columns do not tell."""
     keys = "" if problem.q_len == problem.kv_len else f", S={problem.kv_len}"
     heads = f"N={problem.heads}" + ("" if problem.heads == problem.kv_heads else f" K={problem.kv_heads}")
-    return f"{kind_of(problem)}, {heads}{keys}"
+    stack = f", L={problem.layers}" if problem.layers > 1 else ""
+    layout = f", {problem.layout}" if problem.layout != "btnh" else ""
+    return f"{kind_of(problem)}, {heads}{keys}{stack}{layout}"
 
 
 def seed_line(row: Row) -> list[str]:

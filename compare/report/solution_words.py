@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from compare.records import PASSES, PassName, Row
 from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
 from compare.report import format as fmt
+from compare.report import legend
+from compare.summary import device_time
 
 UNPAIRED = "*"
 NOTE = (
     "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
     f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. Error: "
-    "row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it (16-bit inputs), or another "
-    "(a sparse mask shows fewer keys)."
+    "row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it "
+    "(16-bit inputs), or another (a sparse mask shows fewer keys). Sorted by ms and MB, so across frameworks too."
 )
 
 
@@ -36,6 +38,11 @@ def share(value: float | None) -> str:
     return fmt.NONE if value is None else fmt.times(value)
 
 
+def absolute_time(each: Solution, name: PassName) -> str:
+    """Device time of a pass in ms."""
+    return f"{fmt.ms(device_time(each.row.passes[name]).median)} ms" if name in each.times else fmt.NONE
+
+
 def summary(rows: Iterable[Row]) -> list[str]:
     """Of each framework at the largest size, what saves most memory and what saves most time."""
     groups = by_sizes(solutions(rows))
@@ -53,4 +60,5 @@ def _said(each: Solution) -> str:
     times = "".join(f", {name} {time(each, name)}" for name in longest)
     ran = f" (ran {each.row.ran})" if each.row.ran else ""
     where = f"{each.row.problem.mask} {each.row.problem.dtype}"
-    return f"{each.row.contender.name}{ran} {where}: peak {share(each.peak)}{times}, {each.function} function"
+    peak = f"{legend.peak(each.row.passes.values())} MB ({share(each.peak)})"
+    return f"{each.row.contender.name}{ran} {where}: peak {peak}{times}, {each.function} function"

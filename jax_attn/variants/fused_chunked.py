@@ -31,9 +31,9 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     # [B, T, N, H] -> [C, B, K, G*Q, H]: C blocks of Q positions, with all query heads that share a key head.
     q = jnp.pad(q * (h**-0.5 if scale is None else scale), ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
     q = q.reshape(b, blocks, size, kv_heads, group, h).transpose(1, 0, 3, 4, 2, 5)
-    out = _attend(parsed, size, q.reshape(*q.shape[:3], -1, h), k.swapaxes(1, 2), v.swapaxes(1, 2))
-    out = out.reshape(*q.shape[:-1], -1).transpose(1, 0, 4, 2, 3, 5)
-    return out.reshape(b, blocks * size, n, -1)[:, :t]
+    out = _attend(parsed, size, q.reshape(*q.shape[:3], group * size, h), k.swapaxes(1, 2), v.swapaxes(1, 2))
+    out = out.reshape(*q.shape[:-1], v.shape[-1]).transpose(1, 0, 4, 2, 3, 5)
+    return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -79,7 +79,8 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
 
 def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
     q, k, v, out, log_sum = kept
-    each = (jnp.arange(len(q)), q, d_out, log_sum, (d_out * out).sum(axis=-1, keepdims=True, dtype=log_sum.dtype))
+    delta = (d_out.astype(log_sum.dtype) * out).sum(axis=-1, keepdims=True)
+    each = (jnp.arange(len(q)), q, d_out, log_sum, delta)
 
     def run(keys: slice, sums: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         block, q, d_out, log_sum, delta = each
@@ -88,11 +89,13 @@ def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> t
         sums = sums[0] + _product(d_scores.mT, q), sums[1] + _product(weights.astype(v.dtype).mT, d_out)
         return sums, _product(d_scores, k[:, :, keys]).astype(q.dtype)
 
-    d_q, d_k, d_v = [], jnp.zeros(k.shape, log_sum.dtype), jnp.zeros(v.shape, log_sum.dtype)
+    d_k, d_v = jnp.zeros(k.shape, log_sum.dtype), jnp.zeros(v.shape, log_sum.dtype)
+    d_q: list[Array] = []
     for some, keys in _segments(mask, size, len(q), k.shape[2]):
         none = jnp.zeros_like(d_k[:, :, keys]), jnp.zeros_like(d_v[:, :, keys])
         (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, tuple(array[some] for array in each))
-        d_k, d_v, d_q = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v), [*d_q, part]
+        d_k, d_v = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v)
+        d_q.append(part)
     return jnp.concatenate(d_q), d_k.astype(k.dtype), d_v.astype(v.dtype)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from compare.contract import Mask, check
+
+SMALL = 128  # positions of what is tried
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -22,8 +27,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
         k,
         v,
         scale=scale,
-        is_causal=parsed.kind
-        != "full",  # with a window too: without it jax.nn looks into the future (jax-ml/jax#39576)
+        is_causal=parsed.kind != "full",  # of a window too, or jax.nn looks into the future (jax-ml/jax#39576)
         local_window_size=(parsed.size - 1, 0) if parsed.kind == "window" else None,
         implementation="cudnn",
     )
@@ -33,6 +37,8 @@ def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
     """Why cuDNN cannot do this here; empty where it can."""
     if jax.default_backend() != "gpu":
         return "cuDNN needs an NVIDIA GPU"
+    if not q.size:
+        return "cuDNN needs at least one query"
     if q.dtype not in (jnp.bfloat16, jnp.float16):
         return f"cuDNN needs bfloat16 or float16, got {q.dtype}"
     if q.shape[-1] % 8 or k.shape[-1] != v.shape[-1]:
@@ -41,4 +47,23 @@ def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
         return "cuDNN has no strided mask"
     if mask.kind != "full" and q.shape[1] != k.shape[1]:
         return f"cuDNN aligns its masks otherwise where T and S differ, got {q.shape[1]} and {k.shape[1]}"
+    return probed(str(q.dtype), q.shape[-1])
+
+
+@cache
+def probed(dtype: str, head_dim: int) -> str:
+    """Why cuDNN makes no step of a small problem here, empty where it does: some versions find no plan at all."""
+
+    def attend(q: Array, k: Array, v: Array) -> Array:
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True, implementation="cudnn")
+
+    def probe(q: Array, k: Array, v: Array) -> Any:
+        out, vjp = jax.vjp(attend, q, k, v)
+        return out, vjp(out)
+
+    small = jax.ShapeDtypeStruct((1, SMALL, 1, head_dim), jnp.dtype(dtype))
+    try:
+        jax.jit(probe).lower(small, small, small).compile()
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        return f"cuDNN does not run here: {str(error).splitlines()[0][:200]}"
     return ""

@@ -6,7 +6,8 @@ import socket
 import sys
 
 from compare.measuring import Session
-from compare.messages import Channel, Failed
+from compare.channel import Channel
+from compare.messages import Failed
 from compare.records import Case, Contender, Device, PassName, Record
 from compare.worker import describe, die_with_parent, pin
 from scripts.verdict_check.protocols import PROTOCOLS

@@ -17,5 +17,5 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     scores stand in memory as in `naive`.  Raises ValueError for shapes or a mask that do not fit.
     """
     recomputed = partial(naive.attention, mask=mask, scale=scale)
-    out: Tensor = torch.utils.checkpoint.checkpoint(recomputed, q, k, v, use_reentrant=False)
+    out: Tensor = torch.utils.checkpoint.checkpoint(recomputed, q, k, v, use_reentrant=False, preserve_rng_state=False)
     return out

@@ -48,8 +48,10 @@ def compiled() -> Any:
     return torch.compile(flex_attention, dynamic=False)
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 @cache
 def block_mask(mask: Mask, q_len: int, kv_len: int, device: str) -> BlockMask:
     """Which blocks of the scores the mask shows, for all heads of all batch entries."""
-    return create_block_mask(lambda b, h, i, j: visible(mask, i, j), None, None, q_len, kv_len, device=device)
+    create: Any = torch.compile(create_block_mask, dynamic=False)  # which holds no T x S matrix, as eager does
+    blocks: BlockMask = create(lambda b, h, i, j: visible(mask, i, j), None, None, q_len, kv_len, device=device)
+    return blocks

@@ -29,7 +29,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
         options["enable_gqa"] = True
     packed = (each.reshape(-1, *each.shape[2:]) for each in (q, k, v))
     lengths = (q.shape[1], k.shape[1])
-    out = varlen_attn(*packed, *(ends(q.shape[0], length, q.device) for length in lengths), *lengths, **options)
+    run: Any = varlen_attn
+    out: Tensor = run(*packed, *(ends(q.shape[0], length, q.device) for length in lengths), *lengths, **options)
     return out.reshape(*q.shape[:3], v.shape[-1])
 
 
@@ -42,6 +43,8 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
     """Why it does not run on these inputs; empty where it does."""
     if q.device.type != "cuda":
         return "varlen: needs an NVIDIA GPU"
+    if not q.numel():
+        return "varlen: needs at least one query"
     if q.dtype not in (torch.bfloat16, torch.float16):
         return f"varlen: needs bfloat16 or float16, got {str(q.dtype).removeprefix('torch.')}"
     if mask.kind == "strided":
