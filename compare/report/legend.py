@@ -12,7 +12,7 @@ from compare.reasons import LEAST_SHARE, NOTICEABLE, Line
 from compare.records import MIN_ROUNDS, RESIDENT, Device, Failure, Measurement, PassResult, Row, Skip
 from compare.report import format as fmt
 from compare.report.verdict_words import verdict_note
-from compare.summary import processes_of, reference_of, target_half_width, trusted
+from compare.summary import WIDENED_FROM, processes_of, reference_of, target_half_width, trusted
 
 MOST_LABELS = 3
 STOPPED = {
@@ -120,7 +120,8 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         f"percent (of several processes their medians and intervals are joined, see docs/method.md); ±? means "
         f"fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
         "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size. "
-        "Another process may run other autotuned kernels.",
+        "Another process may run other autotuned kernels, and on a CPU be about a percent faster or slower for as "
+        f"long as it lives: intervals of fewer than {WIDENED_FROM} processes (--processes) do not hold that.",
         "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both "
         "at one go (one program in JAX).",
         "Peak: highest allocation during a pass above what was allocated before it; where there is one peak for all "

@@ -35,7 +35,8 @@ def aa(wanted: Wanted, say: Say) -> Outcome:
     workers: Workers
     for workers, name in product(get_args(Workers), wanted.contenders):
         if wanted.program:
-            words = (*wanted.words(EQUAL), "--workers", workers)
+            apart = wanted.apart_words if workers == "contender" else ()
+            words = (*wanted.words(EQUAL), "--workers", workers, *apart)
             found = program.run(f"aa-{workers}-{name}", (name, name), *words)
             groups.append((name, SEATED[workers], found))
             trials += ours(found, workers)
@@ -45,7 +46,8 @@ def aa(wanted: Wanted, say: Say) -> Outcome:
     shown = ([verdicts] if wanted.program else []) + [tables.equal(trials)]
     count = len(groups) * len(wanted.problems(EQUAL)) * len(wanted.passes)
     asks = [*([complete(trials, count)] if wanted.program else []), *equal_asks(trials)]
-    return Outcome(shown, asks, notes(wanted.device) if wanted.baselines else [])
+    seating = [f"in two workers: {' '.join(wanted.apart_words)}"] if wanted.program and wanted.apart_words else []
+    return Outcome(shown, asks, seating + (notes(wanted.device) if wanted.baselines else []))
 
 
 def planted(wanted: Wanted, say: Say) -> Outcome:

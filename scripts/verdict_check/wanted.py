@@ -8,6 +8,7 @@ from typing import Any
 from compare import cases, options
 from compare.arguments import build_parser
 from compare.records import Case, Contender, Device, PassName, Problem, Record
+from compare.summary import WIDENED_FROM
 from scripts.planted import extra
 
 CONTENDERS = ("jax:naive:jit", "torch:naive:eager", "torch:naive:compile")
@@ -73,6 +74,11 @@ class Wanted(Record, frozen=True):
         """Device, dtype, passes and processes as options of the program."""
         several = ("--processes", str(self.processes)) if self.processes else ()
         return ("--device", self.device, "--dtype", DTYPE[self.device], "--pass", *self.passes, *several)
+
+    @property
+    def apart_words(self) -> tuple[str, ...]:
+        """On a CPU, where contenders sit apart: so many processes that the intervals know how processes differ."""
+        return ("--processes", str(WIDENED_FROM)) if self.device == "cpu" and not self.processes else ()
 
     def problems(self, sizes: dict[Device, Sizes]) -> tuple[Problem, ...]:
         """The problems that the program makes of the same words."""
