@@ -87,12 +87,8 @@ def preset_sweep(preset: Preset) -> dict[str, tuple[Any, ...]]:
 
 def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
     """The product of the sweep, each problem once.  Raises ValueError for a combination that cannot be."""
-    axes = (
-        sweep.layouts,
-        sweep.layers,
-        sweep.precisions,
-        sweep.dtypes,
-        sweep.masks,
+    hows = product(sweep.layouts, sweep.layers, sweep.precisions, sweep.dtypes, sweep.masks)
+    sizes = product(
         sweep.heads,
         sweep.kv_heads or (0,),
         sweep.batch_sizes,
@@ -101,7 +97,9 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
         sweep.kv_lens or (0,),
     )
     found = []
-    for layout, layers, precision, dtype, mask, heads, kv_heads, batch, d_model, q_len, kv_len in product(*axes):
+    for (layout, layers, precision, dtype, mask), (heads, kv_heads, batch, d_model, q_len, kv_len) in product(
+        hows, sizes
+    ):
         problem = Problem(
             batch=batch,
             q_len=q_len,

@@ -55,7 +55,8 @@ class Fleet:
         return None
 
     def _spawn(self, variables: dict[str, str], seat: str) -> WorkerProcess:
-        return WorkerProcess(variables, self._folder / f"{re.sub(r'[^\w.#-]', '-', seat)}.log")
+        name = re.sub(r"[^\w.#-]", "-", seat)  # of a user's function it holds a path
+        return WorkerProcess(variables, self._folder / f"{name}.log")
 
     def _start_request(self, name: str) -> Start:
         return Start(

@@ -76,7 +76,7 @@ def naive(variant: str, problem: Problem, name: PassName) -> Work:
 
 
 def checkpoint(variant: str, problem: Problem, name: PassName) -> Work:
-    """As naive, and in the training passes the probabilities once more: one product and three passes over the scores."""
+    """As naive, and the probabilities once more where it trains: one product and three passes over the scores."""
     again = 0 if name == "forward" else 1
     share = score_share(variant, problem)
     return of_scores(problem, name, share, SCORE_PASSES[name] + 3 * again, PRODUCTS[name] + again)
@@ -126,7 +126,7 @@ def _largest(values: Iterable[float | None]) -> float | None:
 
 
 def from_memory(work: Work, cache_bytes: int | None) -> int:
-    """Of the bytes that a pass moves those that no cache serves: a small matrix, and small inputs, are not read again."""
+    """The bytes that a pass moves and no cache serves: a small matrix, and small inputs, are not read again."""
     limit = OVER_CACHE * (cache_bytes or 0)
     scores = 0 if work.matrix_bytes < limit else work.size_bytes - work.once_bytes
     return scores + (0 if work.once_bytes < limit else work.once_bytes)

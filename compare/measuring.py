@@ -21,8 +21,8 @@ from compare.circumstances import Cache
 from compare.clock import Stopwatch
 from compare.messages import (
     Finish,
-    Fit,
     Finished,
+    Fit,
     Fitted,
     Prepare,
     Prepared,
@@ -148,7 +148,8 @@ class Session:
     def _write(self, result: Any, name: PassName, folder: Path, when: str) -> None:
         """Leave the numbers for the judge, ``pass.tensor.when``; another dtype than the problem's is an error."""
         tensors = (result,) if name == "forward" else result
-        expected, layout = (self._problem.dtype, self._problem.layout) if self._problem else ("", "btnh")
+        expected = self._problem.dtype if self._problem else ""
+        layout = self._problem.layout if self._problem else "btnh"
         for tensor, array in zip(TENSORS[name], tensors, strict=True):
             dtype = str(array.dtype).rpartition(".")[2]
             if dtype != expected:

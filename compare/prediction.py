@@ -46,16 +46,16 @@ def score_share(variant: str, problem: Problem) -> float:
     mask = parse_mask(problem.mask)
     if variant in WHOLE_MATRIX:
         return 1.0
-    cuts = {"window": window_band, "strided": strided_rows}
-    if variant not in cuts or variant != mask.kind:
+    if variant not in ("window", "strided") or variant != mask.kind:
         return 0.0
-    return cuts[variant](mask, problem.q_len, problem.kv_len).scores / (problem.q_len * problem.kv_len)
+    cut = (window_band if variant == "window" else strided_rows)(mask, problem.q_len, problem.kv_len)
+    return cut.scores / (problem.q_len * problem.kv_len)
 
 
 def needed_bytes(problem: Problem, passes: tuple[PassName, ...], variant: str = "naive") -> int:
     """What the device should have free for a case: inputs and gradients, and the score-sized buffers."""
     further = problem.layers - 1 if passes != ("forward",) else 0
     copies = max(SCORE_COPIES[name] for name in passes) + KEPT_COPIES.get(variant, MOST_KEPT) * further
-    copies *= 1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED
-    scores = copies * score_bytes(problem) * score_share(variant, problem)
+    widened = 1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED
+    scores = copies * widened * score_bytes(problem) * score_share(variant, problem)
     return 2 * (input_bytes(problem) + output_bytes(problem)) + further * output_bytes(problem) + int(scores)

@@ -170,4 +170,3 @@ def for_memory(found: Iterable[Solution]) -> list[Solution]:
 def for_time(found: Iterable[Solution]) -> list[Solution]:
     """Fastest first, in seconds, whatever the framework, by the last of the passes that were measured."""
     return sorted(found, key=lambda each: device_time(each.row.passes[[*each.times][-1]]).median if each.times else inf)
-

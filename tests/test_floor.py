@@ -92,7 +92,9 @@ def test_a_sparse_variant_is_counted_by_the_blocks_that_it_computes() -> None:
 
 
 def test_what_a_choosing_variant_ran_is_what_is_counted() -> None:
-    row = replace(measurement(problem()), contender=Contender(backend="jax", variant="fused", mode="jit"), ran="fused_chunked")
+    row = replace(
+        measurement(problem()), contender=Contender(backend="jax", variant="fused", mode="jit"), ran="fused_chunked"
+    )
     assert floor.achieved(row, "forward", Rates(1e9, 1e9)) is not None
     assert floor.achieved(replace(row, ran=""), "forward", Rates(1e9, 1e9)) is None
 

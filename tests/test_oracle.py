@@ -172,4 +172,3 @@ def test_one_layer_is_the_attention_alone() -> None:
     parts = (*operands(2, 5, 5, 3, 3), parse_mask("causal"), SCALE, EXACT)
     for one, other in zip(layers_with_gradients(*parts, 1), attention_with_gradients(*parts), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-

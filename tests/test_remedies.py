@@ -75,7 +75,9 @@ def test_a_base_has_the_same_arithmetic_and_peaks_are_weighed_in_one_way() -> No
     assert [each.base.problem for each in remedies.solutions(rows)] == [fast]
     grown = {name: replace(each, peak_source="growth", buffer_bytes=10**6) for name, each in rows[0].passes.items()}
     planned = {name: replace(each, peak_source="plan", buffer_bytes=10**5) for name, each in rows[0].passes.items()}
-    [found] = remedies.solutions([replace(rows[0], passes=grown), replace(rows[0], contender=of("fused"), passes=planned)])
+    [found] = remedies.solutions(
+        [replace(rows[0], passes=grown), replace(rows[0], contender=of("fused"), passes=planned)]
+    )
     assert found.peak == pytest.approx(0.1)
     [found] = remedies.solutions([replace(rows[0], passes=grown), measurement(CAUSAL, of("fused"))])
     assert found.peak is None
@@ -120,6 +122,8 @@ def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: st
 
 
 def test_memory_that_was_not_measured_gives_no_ratio() -> None:
-    [found] = remedies.solutions([measurement(CAUSAL), replace(measurement(CAUSAL), contender=of("fused"), saved_bytes=None)])
+    [found] = remedies.solutions(
+        [measurement(CAUSAL), replace(measurement(CAUSAL), contender=of("fused"), saved_bytes=None)]
+    )
     assert found.saved is None
     assert solution_words.share(found.saved) == "–"

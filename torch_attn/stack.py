@@ -10,7 +10,7 @@ from torch import Tensor
 def stacked(
     attention: Callable[[Tensor, Tensor, Tensor], Tensor], layers: int
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """x + attention(x, k, v), ``layers`` times from x = q [B, T, N, H]; every layer has the same k and v [B, S, K, H]."""
+    """x + attention(x, k, v), ``layers`` times from x = q [B, T, N, H]; all have the same k and v [B, S, K, H]."""
 
     def stack(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         x = q

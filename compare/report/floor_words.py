@@ -12,9 +12,10 @@ from compare.records import Row
 from compare.report import format as fmt
 
 FLOOR = (
-    "Floor: the least time that a pass could take at this device's own rates. Memory: the bytes that the "
-    "variant must move (a naive one its scores, 4 times forward and 7 times backward), over the copy bandwidth. Compute: "
-    "its FLOPs (a naive one's on the whole T x S, whatever the mask), over the matmul rate. The two may overlap, so the longer one is the floor. % of floor: floor / device time; 100% is as fast as the "
+    "Floor: the least time that a pass could take at this device's own rates. Memory: the bytes that the variant must "
+    "move (a naive one its scores, 4 times forward and 7 times backward), over the copy bandwidth. Compute: its FLOPs "
+    "(a naive one's on the whole T x S, whatever the mask), over the matmul rate. The two may overlap, so the longer "
+    "one is the floor. % of floor: floor / device time; 100% is as fast as the "
     "count allows. GB/s and TFLOP/s are the same bytes and FLOPs over the device time. Both rates were measured at the "
     "start of the run, by the fastest call; each is the better of the backends'."
 )

@@ -61,7 +61,7 @@ def probed(dtype: str, head_dim: int) -> str:
         out, vjp = jax.vjp(attend, q, k, v)
         return out, vjp(out)
 
-    small = jax.ShapeDtypeStruct((1, SMALL, 1, head_dim), jnp.dtype(dtype))
+    small = jax.ShapeDtypeStruct((1, SMALL, 1, head_dim), jnp.dtype(dtype))  # type: ignore[no-untyped-call]
     try:
         jax.jit(probe).lower(small, small, small).compile()
     except (RuntimeError, ValueError, NotImplementedError) as error:

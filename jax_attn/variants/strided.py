@@ -39,9 +39,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     near = jnp.einsum("bclkgh,bcrkh->bclkgr", q, near_k)
     far = jnp.einsum("bclkgh,bdlkh->bclkgd", q, far_k)
     scores = jnp.concatenate([near, far], axis=-1)
-    seen = jnp.concatenate(
-        [band_seen(Mask("window", length), cut.near, s), above(cut, s)], axis=-1
-    )
+    seen = jnp.concatenate([band_seen(Mask("window", length), cut.near, s), above(cut, s)], axis=-1)
     masked = jnp.where(seen[:, :, None, None], scores.astype(jnp.float32), HIDDEN)
     weights = jax.nn.softmax(masked, axis=-1).astype(scores.dtype)
     near, far = weights[..., : 2 * length], weights[..., 2 * length :]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 import sys
 
-from compare.measuring import Session
 from compare.channel import Channel
+from compare.measuring import Session
 from compare.messages import Failed
 from compare.records import Case, Contender, Device, PassName, Record
 from compare.worker import describe, die_with_parent, pin

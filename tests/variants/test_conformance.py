@@ -85,9 +85,7 @@ def computed(
     """``pass.tensor`` -> array of all three passes, through the adapter as the worker does it."""
     adapter, attention, entry = adapter_of(contender[0]), attention_of(contender), backend(contender[0])
     with unsupported_is_skipped():
-        return conformance.computed(
-            adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale
-        )
+        return conformance.computed(adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale)
     raise AssertionError("unreachable: skipped")
 
 

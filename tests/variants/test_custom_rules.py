@@ -29,7 +29,13 @@ def test_gradients_against_finite_differences(wide: None, variant: Any, mask: st
     arrays = [jax.numpy.asarray(random.standard_normal(shape)) for shape in SHAPES.values()]
     assert arrays[0].dtype == "float64"
     check_grads(
-        lambda q, k, v: variant.attention(q, k, v, mask=mask), arrays, order=1, modes=["rev"], atol=1e-7, rtol=1e-7, eps=1e-5
+        lambda q, k, v: variant.attention(q, k, v, mask=mask),
+        arrays,
+        order=1,
+        modes=["rev"],
+        atol=1e-7,
+        rtol=1e-7,
+        eps=1e-5,
     )
 
 
