@@ -43,6 +43,8 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     device, note = devices.choose(options.device, names)
     if device == "cpu" and "tf32" in options.matmul_precision:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
+    if device == "cpu":
+        check_modes(contenders)
     return cases.Plan(
         settings=settings(options, device),
         problems=problems_for(options, device),
@@ -51,6 +53,15 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         note=note,
         command=environment.printable(shlex.join(["python", "-m", "compare", *argv])),
     )
+
+
+def check_modes(contenders: Sequence[Contender]) -> None:
+    """Refuse modes that need a GPU where there is none."""
+    for each in contenders:
+        entry = backend(each.backend)
+        if each.mode in entry.gpu_modes:
+            possible = ", ".join(mode for mode in entry.modes if mode not in entry.gpu_modes)
+            raise ValueError(f"{each.name}: mode {each.mode} needs a GPU; possible on a CPU: {possible}")
 
 
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
