@@ -21,19 +21,23 @@ from compare.timeline import Trace
 
 
 class Backend(NamedTuple):
-    """One framework: its package here, the modules it needs, its modes (the default first), and how to install it."""
+    """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
+
+    ``gpu_modes``: those of its modes that need a GPU.
+    """
 
     package: str
     requires: tuple[str, ...]
     modes: tuple[str, ...]
     default_modes: tuple[str, ...]
     install: str
+    gpu_modes: tuple[str, ...] = ()
 
 
 BACKENDS: dict[str, Backend] = {
     "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
     "torch": Backend(
-        "torch_attn", ("torch",), ("eager", "compile", "graph"), ("eager", "compile"), "pip install torch"
+        "torch_attn", ("torch",), ("eager", "compile", "graph"), ("eager", "compile"), "pip install torch", ("graph",)
     ),
 }
 

@@ -45,6 +45,8 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     device, note = devices.choose(options.device, names)
     if device == "cpu" and "tf32" in options.matmul_precision:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
+    if device == "cpu":
+        check_modes(contenders)
     return cases.Plan(
         settings=settings(options, device),
         problems=problems_for(options, device),
@@ -68,6 +70,15 @@ def check_search(options: argparse.Namespace) -> None:
         raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")
     if not {"forward", "step"} & set(options.passes):
         raise ValueError("--max-seq-len: possible passes: forward, step")
+
+
+def check_modes(contenders: Sequence[Contender]) -> None:
+    """Refuse modes that need a GPU where there is none."""
+    for each in contenders:
+        entry = backend(each.backend)
+        if each.mode in entry.gpu_modes:
+            possible = ", ".join(mode for mode in entry.modes if mode not in entry.gpu_modes)
+            raise ValueError(f"{each.name}: mode {each.mode} needs a GPU; possible on a CPU: {possible}")
 
 
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:

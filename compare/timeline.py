@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
 from compare.records import Kernel
@@ -120,6 +121,15 @@ def doubt(one: Iteration, usual: Counter[str]) -> str | None:
     if one.kernels != usual:
         return difference("other kernels than in most iterations", usual, one.kernels)
     return None
+
+
+def typical(found: Iterable[Iteration]) -> Iteration | None:
+    """The iteration whose device time is nearest to the median: one that was held up would show a false cause."""
+    known = list(found)
+    if not known:
+        return None
+    middle = median(each.device_s for each in known)
+    return min(known, key=lambda each: abs(each.device_s - middle))
 
 
 def usual_kernels(found: Iterable[Iteration]) -> Counter[str]:

@@ -19,7 +19,7 @@ from compare.backends import Programs
 from compare.clock import Stopwatch
 from compare.messages import Begin, Begun, End, Ended, Seen, Turn, Turned
 from compare.pacing import SETTLE_S, settling
-from compare.records import Contender, Kernel, PassName
+from compare.records import Contender, PassName
 from compare.timeline import Iteration, Trace
 
 if TYPE_CHECKING:
@@ -107,23 +107,21 @@ class Turns:
         count = request.count[key[0].name][key[1]]
         usual = timeline.usual_kernels(each for found in rounds.values() for each in found)
         changed = self._changed(key, usual)
-        good: dict[int, tuple[float, ...]] = {}
-        kernels: tuple[Kernel, ...] = ()
+        good: dict[int, list[Iteration]] = {}
         refused: dict[int, str] = {}
-        graphs = 0
         for at, found in rounds.items():
             if reason := changed or _doubt(found, count, usual):
                 refused[at] = f"{key[1]}: {reason}"
             else:
-                good[at] = tuple(each.device_s for each in found)
-                kernels, graphs = timeline.kernels(found[-1]), found[-1].graph_launches
+                good[at] = found
+        typical = timeline.typical(each for found in good.values() for each in found)
         return Seen(
             contender=key[0],
             pass_name=key[1],
-            device_s=good,
-            kernels=kernels,
+            device_s={at: tuple(each.device_s for each in found) for at, found in good.items()},
+            kernels=timeline.kernels(typical) if typical else (),
             refused=refused,
-            graph_launches=graphs,
+            graph_launches=typical.graph_launches if typical else 0,
         )
 
     def _changed(self, key: Key, now: Counter[str]) -> str | None:

@@ -31,7 +31,7 @@ def table() -> str:
     lines = [
         f"Naive causal attention, bfloat16, batch 8, one head of {HEAD_DIM}, T positions, on one "
         f"{run.backends[0].device_name} ({versions}): device time in ms with its 95% interval, "
-        "the ratio to the first of each T, and the verdict.",
+        "the ratio to the first of each T, and the verdict, UNDECIDED too where the two processes of each disagree.",
         "",
         "| T | Contender | Forward | Backward | Step | Peak MB | Saved MB |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",

@@ -100,7 +100,7 @@ def test_what_a_choosing_variant_ran_is_what_is_counted() -> None:
 
 
 def test_the_mask_does_not_change_what_naive_attention_does() -> None:
-    assert floor.naive(problem(64), "step") == floor.naive(problem(64, mask="causal"), "step")
+    assert work_of(problem(64), "step") == work_of(problem(64, mask="causal"), "step")
 
 
 def test_a_variant_without_a_count_has_no_figure() -> None:

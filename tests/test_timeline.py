@@ -21,6 +21,7 @@ from compare.timeline import (
     kernels,
     peak_and_rest,
     self_ns,
+    typical,
     union_ns,
 )
 
@@ -107,6 +108,15 @@ def test_check_lets_equal_iterations_through() -> None:
 def test_check_refuses_what_cannot_all_be_true(found: list[Iteration], expected: int, words: str) -> None:
     with pytest.raises(RefusedWindow, match=words):
         check(found, expected)
+
+
+def test_the_typical_iteration_is_the_one_nearest_the_median() -> None:
+    windows = [Span("w", at, at + 90) for at in (0, 100, 200)]
+    work = [Span("op", at + 1, at + 1 + length) for at, length in ((0, 12), (100, 80), (200, 10))]
+    found = typical(iterations(Trace(windows, work, [])))
+    assert found is not None
+    assert found.device_s * 1e9 == pytest.approx(12)
+    assert typical([]) is None
 
 
 def test_kernels_add_up_by_name_longest_first() -> None:

@@ -186,3 +186,20 @@ def test_a_winner_wins_in_every_process(by_process: tuple[float, ...], expected:
     assert verdicts.verdict(Estimate(0.93, 0.92, 0.94, 60, by_process), 0.01) == expected
     mirrored = tuple(1 / each for each in by_process)
     assert verdicts.verdict(Estimate(1 / 0.93, 1.05, 1.09, 60, mirrored), 0.01) == expected.replace("FASTER", "SLOWER")
+
+
+def test_a_small_difference_between_two_processes_on_a_cpu_is_cautioned() -> None:
+    near, far, same = around(1.02, 1.01, 1.03), around(1.5, 1.4, 1.6), around(1.0, 0.995, 1.005)
+    plain, other = samples.problem(), samples.EAGER
+    found = [
+        verdicts.Compared(plain, other, samples.JAX, "step", each, verdicts.verdict(each, 0.01), each)
+        for each in (near, far, same)
+    ]
+    settings = replace(samples.run().settings, device="cpu")
+    [line] = verdict_words.cautions(found, settings)
+    assert line.startswith("1 verdict of FASTER or SLOWER within 3% of 1")
+    assert verdict_words.cautions(found, replace(settings, processes=5)) == []
+    assert verdict_words.cautions(found, replace(settings, device="gpu")) == []
+    within = [replace(each, reference=replace(samples.EAGER, mode="compile")) for each in found]
+    assert verdict_words.cautions(within, settings) == []  # one process
+    assert verdict_words.cautions(within, replace(settings, workers="contender")) != []

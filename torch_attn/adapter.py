@@ -69,7 +69,7 @@ class Programs:
         return {}
 
 
-class LaidOut(torch.autograd.Function):
+class _LaidOut(torch.autograd.Function):
     """Nothing, but that the gradient lies in memory as its tensor does; a compiled program can fuse the copy."""
 
     @staticmethod
@@ -134,7 +134,7 @@ class Adapter:
             return attention(q, k, v).contiguous()  # in the inputs' layout, as XLA's results lie: no view is left over
 
         def with_gradients_laid_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return laid_out(*(LaidOut.apply(each) for each in (q, k, v)))
+            return laid_out(*(_LaidOut.apply(each) for each in (q, k, v)))
 
         if mode == "eager":
             return Programs(laid_out, inputs)

@@ -10,6 +10,7 @@ from compare.summary import Estimate
 NONE = "–"
 MB = 1e6
 GB = 1e9
+WIDE_ARM = 0.0995  # of an interval, as a share of its median
 TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
@@ -58,7 +59,10 @@ def times(value: float) -> str:
 
 
 def ratio(estimate: Estimate) -> str:
-    """A ratio with its interval: ``0.81x ±0.4%``."""
+    """A ratio with its interval: ``0.81x ±0.4%``; from 10% on by its ends, as arms differ: ``1.2x [1.01, 1.71]``."""
+    if estimate.half_width >= WIDE_ARM and isfinite(estimate.high):
+        ends = (times(each).removesuffix("x") for each in (estimate.low, estimate.high))
+        return f"{times(estimate.median)} [{', '.join(ends)}]"
     return f"{times(estimate.median)} {interval(estimate)}"
 
 

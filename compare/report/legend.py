@@ -119,7 +119,8 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "Every time is a median over rounds with its 95% distribution-free interval, written as the longer arm in "
         f"percent (of several processes their medians and intervals are joined, see docs/method.md); ±? means "
         f"fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
-        "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size. "
+        "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size; "
+        "a ratio's interval from 10% on is given by its ends. "
         "Another process may run other autotuned kernels, and on a CPU be about a percent faster or slower for as "
         f"long as it lives: intervals of fewer than {WIDENED_FROM} processes (--processes) do not hold that.",
         "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both "

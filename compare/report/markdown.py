@@ -20,7 +20,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
     parts = [
         sections.heading(run, rows),
         tables.side_by_side(rows, run.settings.same_within),
-        sections.verdicts(compared(rows, run.settings.same_within), run.settings.same_within),
+        sections.verdicts(compared(rows, run.settings.same_within), run.settings),
         markdown_solutions.solved(rows),
         reasons.why(run, rows),
         tables.seed_tables(rows),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from compare import gather
 from compare.analysis import Spread, by_problem, measurements, passes_of, spreads
-from compare.circumstances import Run
+from compare.circumstances import Run, Settings
 from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend, verdict_words
@@ -46,7 +46,7 @@ def folded(title: str, lines: Sequence[Sequence[str]], columns: Sequence[str] = 
     return f"<details>\n<summary>{title}</summary>\n\n{table(columns, lines)}\n\n</details>"
 
 
-def verdicts(found: Sequence[Compared], same_within: float) -> str:
+def verdicts(found: Sequence[Compared], settings: Settings) -> str:
     """How often each contender was what, and for every undecided comparison what would decide it."""
     if not found:
         return ""
@@ -55,13 +55,15 @@ def verdicts(found: Sequence[Compared], same_within: float) -> str:
         [code(contender.name), name, *(str(words[word]) for word in VERDICTS)]
         for (contender, name), words in counts(found).items()
     ]
+    same_within = settings.same_within
     open_ = [undecided_line(each, same_within) for each in found if each.verdict == "UNDECIDED"]
     what = ("Problem", "Contender", "Pass", ">Ratio", "What would decide it")
     undecided = ["Undecided:", table(what, open_)] if open_ else []
     note = escape(verdict_words.verdict_note(same_within))
     turned = [escape(line) for line in verdict_words.wall_lines(found)]
     wall = [escape(verdict_words.WALL_NOTE), bullets(turned)] if turned else []
-    return section("Verdicts", note, table(columns, tally), *wall, *undecided, *by_process(found))
+    few = [escape(line) for line in verdict_words.cautions(found, settings)]
+    return section("Verdicts", note, table(columns, tally), *few, *wall, *undecided, *by_process(found))
 
 
 def by_process(found: Sequence[Compared]) -> list[str]:

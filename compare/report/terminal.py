@@ -124,7 +124,7 @@ def device_cell(row: Measurement, reference: Measurement | None, name: PassName,
     if relative is None:
         return Text.assemble(time, ("\n" + legend.ratio_word(row, reference), "dim"))
     word = verdict(relative, same_within)
-    return Text.assemble(time, "\n" + fmt.ratio(relative) + "\n", (word, VERDICT_STYLES[word]))
+    return Text.assemble(time, "\n" + fmt.ratio(relative).replace(" [", "\n[") + "\n", (word, VERDICT_STYLES[word]))
 
 
 def fitted(time: str) -> str:
@@ -153,7 +153,8 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_facts(run, rows, console)
     print_tables(rows, run.settings, console)
     found = compared(rows, run.settings.same_within)
-    print_list("Verdicts", verdict_words.verdict_lines(found), console)
+    said = verdict_words.verdict_lines(found) + verdict_words.cautions(found, run.settings)
+    print_list("Verdicts", said, console)
     turned = verdict_words.wall_lines(found)
     print_list("Against the wall clock", [verdict_words.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from math import log
 from statistics import median
 
+from compare.circumstances import Settings
 from compare.report import format as fmt
+from compare.summary import WIDENED_FROM
 from compare.verdicts import VERDICTS, Compared, counts
 
 MOST_TURNED = 3
+NEAR = 0.03  # of 1: a few times what two processes of the same program differ by
 WALL_NOTE = (
     "By the wall, which holds Python, dispatch and the gaps between kernels too, these are the other way round; on a "
     "CPU PyTorch's device time holds its dispatch and JAX's does not:"
@@ -46,6 +49,26 @@ def verdict_note(same_within: float) -> str:
         "interval excludes 1. UNDECIDED: the rest. Where several processes ran, each of them must lie on the verdict's "
         "side. A verdict holds for the processes that ran."
     )
+
+
+def cautions(found: Sequence[Compared], settings: Settings) -> list[str]:
+    """That few processes on a CPU cannot bear a small difference between two of them, and how many verdicts that is."""
+    if settings.device != "cpu" or settings.processes >= WIDENED_FROM:
+        return []
+    near = [
+        each
+        for each in found
+        if each.verdict in ("FASTER", "SLOWER")
+        and abs(each.ratio.median - 1) < NEAR
+        and (settings.workers == "contender" or each.contender.backend != each.reference.backend)
+    ]
+    if not near:
+        return []
+    return [
+        f"{fmt.plural(len(near), 'verdict')} of FASTER or SLOWER within {NEAR:.0%} of 1 between processes: on a CPU "
+        "two that run the same code differ by about a percent for as long as they live, and fewer than "
+        f"{WIDENED_FROM} of each cannot tell; decide by --processes {WIDENED_FROM}"
+    ]
 
 
 def wall_lines(found: Sequence[Compared]) -> list[str]:

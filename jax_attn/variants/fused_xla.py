@@ -12,11 +12,14 @@ from compare.contract import check, visible
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
-    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for another head size of v than of k.
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for another head size of v than of k,
+    and for float16 on a CPU.
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
     if k.shape != v.shape:
         raise NotImplementedError(f"jax.nn.dot_product_attention needs k and v alike, got {k.shape} and {v.shape}")
+    if q.dtype == jnp.float16 and jax.default_backend() == "cpu":
+        raise NotImplementedError("fused_xla: XLA has no float16 product with float32 sums on a CPU")
     seen = None
     if parsed.kind in ("window", "strided"):
         seen = visible(parsed, jnp.arange(q.shape[1])[:, None], jnp.arange(k.shape[1])[None, :])[None, None]

@@ -53,6 +53,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "budget that is no number": ("--budget nan", ["--budget", "above 0"]),
     "endless timeout": ("--timeout inf", ["--timeout", "'inf'"]),
     "zero threads": ("--threads 0", ["--threads", "from 1"]),
+    "graph on a CPU": ("--device cpu --mode eager graph", ["torch:naive:graph", "needs a GPU", "eager, compile"]),
     "tf32 on a CPU": ("--device cpu --matmul-precision tf32", ["tf32", "ieee", "default"]),
     "option": ("--sequence 4", ["--sequence"]),
     "stray word": ("naive", ["naive"]),

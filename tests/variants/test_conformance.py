@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -234,22 +233,3 @@ def test_what_does_not_fit_is_refused_by_name(
     q, k, v = (adapter.put(np.ones(shape, np.float32), "float32") for shape in full.values())
     with pytest.raises(ValueError, match=message):
         attention_of(contender)(q, k, v, **options)
-
-
-COMPILED = [(name, mode) for name, entry in BACKENDS.items() for mode in entry.modes[1:]]
-
-
-@pytest.mark.parametrize(("name", "mode"), COMPILED)
-def test_the_other_modes_compute_the_same(
-    name: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once, on the naive variant: a C++ compiler is slow."""
-    if missing := missing_modules(name):
-        pytest.skip(f"{name} is not installed: {', '.join(missing)}")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    if reason := adapter_of(name).facts().missing_modes.get(mode):
-        pytest.skip(reason)
-    tiny = problem("strided:4", lengths=(16, 16), head_dim=8)
-    arrays = inputs.draw(tiny)
-    verdict = judged(tiny, arrays, computed((name, "naive"), tiny, arrays, mode=mode))
-    assert verdict.agrees, verdict
