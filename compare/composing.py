@@ -6,6 +6,7 @@ Neutral to the framework: arrays are moved about by methods that all of them hav
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Found(NamedTuple):
 def find(package: str, contender: Contender) -> Found:
     """The function that a contender names."""
     if own_kernel.is_own(contender.variant):
-        return Found(own_kernel.load(contender.variant), None)
+        return Found(partial(own_kernel.load(contender.variant), scale=None), None)
     module = import_module(f"{package}.variants.{contender.variant}")
     return Found(module.attention, getattr(module, "chosen", None))
 
