@@ -62,9 +62,11 @@ def check_search(options: argparse.Namespace) -> None:
     """Refuse what a search for the longest sequence cannot have."""
     if options.max_seq_len is None:
         return
-    for option in ("seq_len", "kv_len", "samples", "budget", "quick"):
+    for option in ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch"):
         if getattr(options, option):
-            raise ValueError(f"--max-seq-len looks for the length itself; leave --{option.replace('_', '-')} out")
+            raise ValueError(
+                f"--max-seq-len looks for a length and times nothing; leave --{option.replace('_', '-')} out"
+            )
     keyed = [name for name in options.preset or () if PRESETS[name].kv_len]
     if keyed:
         raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")

@@ -32,7 +32,7 @@ def run(plan: Plan, most: int, console: Console) -> bool:
         try:
             for each in search.run():
                 found.append(each)
-                said = f"{each.contender.name}, {each.pass_name}: T={reach_tables.longest(each)}"
+                said = f"{each.contender.name}, {each.pass_name}: {reach_tables.longest(each)} positions"
                 console.print(said, highlight=False, markup=False)
                 write(replace(record, backends=tuple(search.reports)), found, plan.out)
         except KeyboardInterrupt:

@@ -29,13 +29,15 @@ FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
     "lean naive",
 )
 BY_VARIANT = {
-    **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "fused_xla"), FLASH),
+    **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash"), FLASH),
     **dict.fromkeys(("flex", "varlen"), FLASH),
     "checkpoint": CHECKPOINT,
     "naive_lean": LEAN,
     "window": SPARSE,
     "strided": SPARSE,
 }
+# Fused kernels that skip what a window hides; the others compute all of it and mask the most.
+SKIPS_WINDOW = ("jax:fused_chunked", "jax:fused_cudnn", "torch:flex", "torch:varlen")
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -56,10 +58,17 @@ class Solution(msgspec.Struct, frozen=True):
 
 
 def remedies_of(row: Measurement) -> tuple[str, ...]:
-    """The names of the remedies that a row applies; none for plain naive attention in float32."""
-    found = [BY_VARIANT[row.contender.variant]] if row.contender.variant in BY_VARIANT else []
-    if _sparse(row.problem) and SPARSE not in found and found:
-        found.append(SPARSE)  # a fused kernel under a sparse mask
+    """The names of the remedies that a row applies; none for plain naive attention in float32.
+
+    None either for what holds all scores under a sparse mask: that is another function and no way out.
+    """
+    variant = row.ran or row.contender.variant
+    found = [BY_VARIANT[variant]] if variant in BY_VARIANT else []
+    if _sparse(row.problem):
+        if not {FLASH, SPARSE} & set(found):
+            return ()
+        windowed = parse_mask(row.problem.mask).kind == "window"
+        found += [SPARSE] if windowed and f"{row.contender.backend}:{variant}" in SKIPS_WINDOW else []
     if row.problem.dtype != "float32":
         found.append(MIXED)
     return tuple(found)

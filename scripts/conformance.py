@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -110,11 +110,11 @@ def problems() -> Iterator[Problem]:
             yield replace(plain, q_len=LENGTHS[1][0], kv_len=LENGTHS[1][1])
 
 
-def tried(name: str, device: Device) -> Iterator[Tried]:
-    """All variants of one backend on all problems, in this process."""
+def tried(name: str, device: Device, chosen: Sequence[str]) -> Iterator[Tried]:
+    """The chosen variants of one backend (or all) on all problems, in this process."""
     package = backend(name).package
     adapter = import_module(f"{package}.adapter").Adapter(device, len(os.sched_getaffinity(0)))
-    for variant in variants(name):
+    for variant in [each for each in variants(name) if each in (chosen or [each])]:
         attention = import_module(f"{package}.variants.{variant}").attention
         for problem in problems():
             yield one(adapter, package, attention, variant, problem, device)
@@ -143,9 +143,10 @@ def one(
     return Tried(variant=variant, problem=problem, outcome="WRONG" if wrong else "ok", text=text)
 
 
-def asked(name: str, device: Device) -> list[Tried]:
+def asked(name: str, device: Device, chosen: Sequence[str]) -> list[Tried]:
     """The same in a process of its own."""
     command = [sys.executable, "-m", "scripts.conformance", "--device", device, "--in-process", name]
+    command += ["--variant", *chosen] if chosen else []
     variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": "cpu" if device == "cpu" else ""}
     kept = {key: value for key, value in os.environ.items() if key not in environment.OVERRIDES}
     variables = {key: value for key, value in variables.items() if value}
@@ -181,14 +182,16 @@ def main() -> int:
     parser = Parser(prog="python -m scripts.conformance", description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--backend", nargs="+", choices=tuple(BACKENDS), default=tuple(BACKENDS))
+    parser.add_argument("--variant", nargs="+", default=(), metavar="NAME", help="(default: all)")
     parser.add_argument("--out", type=Path, help="a Markdown file")
     parser.add_argument("--in-process", choices=tuple(BACKENDS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_process:
-        for each in tried(options.in_process, options.device):
+        for each in tried(options.in_process, options.device, options.variant):
             print(msgspec.json.encode(each).decode(), flush=True)
         return 0
-    found = {name: asked(name, options.device) for name in options.backend if not missing_modules(name)}
+    installed = [name for name in options.backend if not missing_modules(name)]
+    found = {name: asked(name, options.device, options.variant) for name in installed}
     text = page(found)
     print(text)
     if options.out:

@@ -82,6 +82,7 @@ def test_every_contender_has_its_wall_and_its_reason(tmp_path: Path, capsys: pyt
     [
         (["--seq-len", "8"], "leave --seq-len out"),
         (["--samples", "6"], "leave --samples out"),
+        (["--dry-run"], "leave --dry-run out"),
         (["--pass", "backward"], "possible passes: forward, step"),
     ],
 )

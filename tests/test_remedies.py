@@ -83,6 +83,21 @@ def test_a_base_has_the_same_arithmetic_and_peaks_are_weighed_in_one_way() -> No
     assert found.peak is None
 
 
+def test_under_a_sparse_mask_only_what_does_not_hold_all_scores_is_a_way_out() -> None:
+    masked = replace(CAUSAL, mask="window:64", dtype="bfloat16", matmul_precision="default")
+    names = ["naive", "naive_lean", "checkpoint", "fused_xla", "fused_chunked", "fused_flash"]
+    rows = [measurement(CAUSAL), *(measurement(masked, of(name)) for name in names)]
+    rows += [replace(measurement(masked, of("fused")), ran="fused_chunked")]
+    found = {each.row.contender.variant: each.remedies for each in remedies.solutions(rows)}
+    skipping = ("FlashAttention", "sparse attention", "mixed precision")
+    assert found == {
+        "fused_chunked": skipping,
+        "fused": skipping,
+        "fused_flash": ("FlashAttention", "mixed precision"),
+    }
+    assert remedies.solutions([measurement(CAUSAL), measurement(CAUSAL, of("fused_xla"))]) == []
+
+
 def test_rows_that_disagree_are_no_solution() -> None:
     wrong = replace(measurement(CAUSAL, of("fused")), agreement=samples.agreement(agrees=False))
     assert remedies.solutions([measurement(CAUSAL), wrong]) == []

@@ -25,6 +25,7 @@ from compare.summary import (
     round_medians,
     steady,
     target_half_width,
+    unpaired_ratio,
     wall_time,
 )
 from tests.samples import COMPILE, EAGER, JAX, agreement, measurement, pass_result, problem
@@ -161,3 +162,14 @@ def test_together_contenders_are_steady_by_their_ratios() -> None:
     assert not steady({JAX: {"forward": DRIFT}, EAGER: {"forward": CALM}})
     assert not steady({JAX: {"forward": CALM}, EAGER: {"forward": CALM}, COMPILE: {"forward": WIDE}})
     assert not steady({JAX: {"forward": CALM, "step": CALM}, EAGER: {"forward": CALM, "step": WIDE}})
+
+
+def test_an_unpaired_ratio_has_both_intervals_in_squares() -> None:
+    ours, other = samples(*range(100, 112)), samples(*range(200, 260, 5))
+    one, two, found = device_time(ours), device_time(other), unpaired_ratio(ours, other)
+    assert found.median == pytest.approx(one.median / two.median)
+    down = math.hypot(math.log(one.median / one.low), math.log(two.high / two.median))
+    up = math.hypot(math.log(one.high / one.median), math.log(two.median / two.low))
+    assert math.log(found.median / found.low) == pytest.approx(down)
+    assert math.log(found.high / found.median) == pytest.approx(up)
+    assert math.isinf(unpaired_ratio(samples(1.0, 2.0), other).high)

@@ -9,6 +9,7 @@ from compare.summary import Estimate
 
 NONE = "–"
 MB = 1e6
+LEAST_MB = 0.001
 GB = 1e9
 WIDE_ARM = 0.0995  # of an interval, as a share of its median
 TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -71,6 +72,8 @@ def megabytes(size_bytes: int | None) -> str:
     if size_bytes is None:
         return NONE
     value = size_bytes / MB
+    if 0 < value < LEAST_MB:
+        return f"<{LEAST_MB}"
     return f"{value:.0f}" if value >= 999.95 else f"{value:.1f}" if value >= 0.1 or not value else significant(value, 1)
 
 

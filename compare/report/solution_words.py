@@ -11,11 +11,13 @@ from compare.report import legend
 from compare.summary import device_time
 
 UNPAIRED = "*"
+LEAST = 0.001
 NOTE = (
     "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
-    f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. Error: "
-    "row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it "
+    f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. A ratio of "
+    "peaks has both weighed in one way, in JAX on a CPU by XLA's buffer assignment where growth is known of one alone. "
+    "peaks has both weighed in one way: in JAX on a CPU by XLA's buffer assignment where one has no growth. "
     "(16-bit inputs), or another (a sparse mask shows fewer keys). Sorted by ms and MB, so across frameworks too."
 )
 
@@ -35,7 +37,9 @@ def time(each: Solution, name: PassName) -> str:
 
 def share(value: float | None) -> str:
     """A ratio of bytes."""
-    return fmt.NONE if value is None else fmt.times(value)
+    if value is None:
+        return fmt.NONE
+    return "<0.001x" if 0 < value < LEAST else fmt.times(value)
 
 
 def absolute_time(each: Solution, name: PassName) -> str:
@@ -61,4 +65,4 @@ def _said(each: Solution) -> str:
     ran = f" (ran {each.row.ran})" if each.row.ran else ""
     where = f"{each.row.problem.mask} {each.row.problem.dtype}"
     peak = f"{legend.peak(each.row.passes.values())} MB ({share(each.peak)})"
-    return f"{each.row.contender.name}{ran} {where}: peak {peak}{times}, {each.function} function"
+    return f"{each.row.contender.name}{ran} {where}: peak {peak}{times}; function: {each.function}"

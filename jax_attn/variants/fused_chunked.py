@@ -52,8 +52,7 @@ def _segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple
 
 
 def _product(x: Array, y: Array) -> Array:
-    """Matrix product, summed and left in float32 at least."""
-    return jnp.matmul(x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))
+    return jnp.matmul(x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))  # and left so
 
 
 def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: int) -> Array:
@@ -64,8 +63,7 @@ def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: 
 def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
     def run(keys: slice, block: Array, q: Array) -> tuple[Array, Array]:
         scores = _scores(mask, size, q, k[:, :, keys], block, keys.start)
-        top = scores.max(axis=-1, keepdims=True)
-        weights = jnp.exp(scores - top)
+        weights = jnp.exp(scores - (top := scores.max(axis=-1, keepdims=True)))
         total = weights.sum(axis=-1, keepdims=True)
         return (_product(weights.astype(v.dtype), v[:, :, keys]) / total).astype(q.dtype), top + jnp.log(total)
 
@@ -79,8 +77,7 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
 
 def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
     q, k, v, out, log_sum = kept
-    delta = (d_out.astype(log_sum.dtype) * out).sum(axis=-1, keepdims=True)
-    each = (jnp.arange(len(q)), q, d_out, log_sum, delta)
+    each = (jnp.arange(len(q)), q, d_out, log_sum, (d_out.astype(log_sum.dtype) * out).sum(-1, keepdims=True))
 
     def run(keys: slice, sums: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         block, q, d_out, log_sum, delta = each

@@ -128,6 +128,14 @@ def test_key_lengths_below_and_at_the_query_length(
     check(contender, problem(mask, lengths=lengths))
 
 
+LONG = [("window:40", (150, 131)), ("window:130", (300, 300)), ("strided:40", (150, 131))]
+
+
+@pytest.mark.parametrize(("mask", "lengths"), LONG)
+def test_sparse_masks_over_several_blocks(contender: tuple[str, str], mask: str, lengths: tuple[int, int]) -> None:
+    check(contender, problem(mask, lengths=lengths, heads=(2, 1)))
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("mask", ["full", "strided:4"])
 def test_narrow_dtypes(contender: tuple[str, str], mask: str, dtype: str) -> None:
