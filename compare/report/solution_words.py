@@ -16,7 +16,7 @@ NOTE = (
     "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
     f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. A ratio of "
-    "peaks has both weighed in one way: in JAX on a CPU by XLA's buffer assignment where growth is known of one only. "
+    "peaks has both weighed in one way: in JAX on a CPU by XLA's buffer assignment where one has no growth. "
     "Error: row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it "
     "(16-bit inputs), or another (a sparse mask shows fewer keys). Sorted by ms and MB, so across frameworks too."
 )
