@@ -17,7 +17,7 @@ NOTE = (
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
     f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. A ratio of "
     "peaks has both weighed in one way: in JAX on a CPU by XLA's buffer assignment where one has no growth. "
-    "Error: row-relative, of the tensor nearest to its allowance. Function: the same as the naive one, a rounding of it "
+    "Error: row-relative, of the tensor nearest to its allowance. Function: the same as naive, a rounding of it "
     "(16-bit inputs), or another (a sparse mask shows fewer keys). Sorted by ms and MB, so across frameworks too."
 )
 
