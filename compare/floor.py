@@ -94,6 +94,7 @@ COUNTS: dict[str, Callable[[str, Problem, PassName], Work]] = {
     **dict.fromkeys(("naive", "naive_lean", "fused_xla", "window", "strided"), naive),
     "checkpoint": checkpoint,
     **dict.fromkeys(("fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "flex", "varlen"), fused),
+    **dict.fromkeys(("tokamax_mosaic", "tokamax_triton"), fused),
 }
 
 

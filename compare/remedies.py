@@ -30,14 +30,17 @@ FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
 )
 BY_VARIANT = {
     **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash"), FLASH),
-    **dict.fromkeys(("flex", "varlen"), FLASH),
+    **dict.fromkeys(("flex", "varlen", "tokamax_mosaic", "tokamax_triton"), FLASH),
     "checkpoint": CHECKPOINT,
     "naive_lean": LEAN,
     "window": SPARSE,
     "strided": SPARSE,
 }
 # Fused kernels that skip what a window hides; the others compute all of it and mask the most.
-SKIPS_WINDOW = ("jax:fused_chunked", "jax:fused_cudnn", "torch:flex", "torch:varlen")
+SKIPS_WINDOW = (
+    *("jax:fused_chunked", "jax:fused_cudnn", "jax:tokamax_mosaic", "jax:tokamax_triton"),
+    *("torch:flex", "torch:varlen"),
+)
 
 
 class Solution(msgspec.Struct, frozen=True):

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.backends.cuda import (
+    SDPAParams,
+    can_use_cudnn_attention,
+    can_use_efficient_attention,
+    can_use_flash_attention,
+)
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from compare.contract import Mask, visible
+
+ASKED: dict[SDPBackend, Any] = {
+    SDPBackend.CUDNN_ATTENTION: can_use_cudnn_attention,
+    SDPBackend.FLASH_ATTENTION: can_use_flash_attention,
+    SDPBackend.EFFICIENT_ATTENTION: can_use_efficient_attention,
+}
 
 
 def call(kernel: SDPBackend, q: Tensor, k: Tensor, v: Tensor, mask: Mask, scale: float | None) -> Tensor:
@@ -42,3 +60,30 @@ def sizes_refused(q: Tensor, k: Tensor, v: Tensor, mask: Mask, *, causal_square:
     if causal_square and mask.kind == "causal" and q.shape[1] != k.shape[1]:
         return f"has a causal mask only where T is S, got {q.shape[1]} and {k.shape[1]}"
     return ""
+
+
+def asked(kernel: SDPBackend, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
+    """Why PyTorch itself would not run a kernel on a GPU, in its own words; empty where it would."""
+    trained = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    shapes = tuple(tuple(each.shape) for each in (q, k, v))
+    answer: str = _answer(kernel.name, shapes, q.dtype, str(q.device), mask.kind, trained)
+    return answer
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@cache
+def _answer(
+    kernel: str, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: str, kind: str, trained: bool
+) -> str:
+    (_, t, n, _), (_, s, k, _), _ = shapes
+    with FakeTensorMode():  # shapes without memory: it asks for nothing else
+        tensors = [torch.empty(each, dtype=dtype, device=device, requires_grad=trained) for each in shapes]
+        seen = torch.empty((t, s), dtype=torch.bool, device=device) if kind in ("window", "strided") else None
+        query, key, value = (each.transpose(1, 2) for each in tensors)
+    params = SDPAParams(query, key, value, seen, 0.0, kind == "causal", n != k)
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        if ASKED[getattr(SDPBackend, kernel)](params, True):
+            return ""
+    told = [str(each.message).split(" (Triggered internally")[0] for each in heard]
+    return " ".join(each for each in told if not each.endswith("because:")) or "PyTorch does not say why"
