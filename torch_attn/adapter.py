@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,8 @@ class Adapter:
 
         if mode == "eager":
             return Programs(laid_out, inputs)
-        compiled = torch.compile(with_gradients_laid_out, mode="reduce-overhead" if mode == "graph" else None)
+        own = _with_own_code(with_gradients_laid_out)
+        compiled = torch.compile(own, mode="reduce-overhead" if mode == "graph" else None)
         return Programs(compiled, inputs, graphs=mode == "graph")
 
     def doubled(self, array: Tensor) -> Tensor:
@@ -193,6 +195,13 @@ class Adapter:
         torch._dynamo.reset()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _with_own_code(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function: Dynamo keeps and limits what it compiles by code object, which closures share."""
+    assert isinstance(function, FunctionType)
+    code = function.__code__.replace()
+    return FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
 
 
 def _graph_bytes() -> int:
