@@ -1,9 +1,9 @@
 """Every variant x mask x dtype x grouped heads x layout, output and gradients, held to the oracle on a CPU or a GPU.
 
-    python -m scripts.conformance --device gpu --out conformance.md
+    python -m scripts.conformance --device gpu --jobs 8 --out conformance.md
 
-Each framework runs in a process of its own.  What a variant refuses counts with its reason; exit code 1 where a result
-is wrong.  tests/variants/ does the same on the CPU at smaller sizes.
+Each variant runs in a process of its own for each dtype.  What a variant refuses counts with its reason; exit code 1
+where a result is wrong.  tests/variants/ does the same on the CPU at smaller sizes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -28,7 +29,7 @@ from compare import composing, environment, inputs
 from compare.agreement import Comparison
 from compare.arguments import Parser
 from compare.backends import BACKENDS, backend, missing_modules, variants
-from compare.records import DTYPES, Agreement, Device, Problem, Record
+from compare.records import DTYPES, Agreement, Device, Dtype, Problem, Record
 from compare.report.markdown_text import code, escape, table
 from compare.slices import drawn_slices
 
@@ -86,8 +87,8 @@ def judged(problem: Problem, device: Device, arrays: inputs.Inputs, found: dict[
     return comparison.verdict("found", len(slices))
 
 
-def problems() -> Iterator[Problem]:
-    """The combinations; the other layout, a stack and more keys than queries once each, and not with everything."""
+def problems(dtype: Dtype) -> Iterator[Problem]:
+    """The combinations in one dtype; in bfloat16 each mask in the other layout, as a stack and with more keys too."""
     base = Problem(
         batch=2,
         q_len=LENGTHS[0][0],
@@ -100,25 +101,24 @@ def problems() -> Iterator[Problem]:
         matmul_precision="ieee",
         seed=5,
     )
-    for dtype, mask, (heads, kv_heads) in product(DTYPES, MASKS, HEADS):
+    for mask, (heads, kv_heads) in product(MASKS, HEADS):
         precision = "ieee" if dtype == "float32" else "default"
         plain = replace(base, mask=mask, dtype=dtype, matmul_precision=precision, heads=heads, kv_heads=kv_heads)
         yield plain
-        if heads == kv_heads:
+        if heads == kv_heads and dtype == "bfloat16":
             yield replace(plain, layout="bnth")
             yield replace(plain, layers=3)
             yield replace(plain, q_len=LENGTHS[1][0], kv_len=LENGTHS[1][1])
 
 
-def tried(name: str, device: Device, chosen: Sequence[str]) -> Iterator[Tried]:
-    """The chosen variants of one backend (or all) on all problems, in this process."""
+def tried(name: str, variant: str, dtype: Dtype, device: Device) -> Iterator[Tried]:
+    """One variant of one backend on all problems of a dtype, in this process."""
     package = backend(name).package
     adapter = import_module(f"{package}.adapter").Adapter(device, len(os.sched_getaffinity(0)))
-    for variant in [each for each in variants(name) if each in (chosen or [each])]:
-        attention = import_module(f"{package}.variants.{variant}").attention
-        for problem in problems():
-            yield one(adapter, package, attention, variant, problem, device)
-            adapter.release()
+    attention = import_module(f"{package}.variants.{variant}").attention
+    for problem in problems(dtype):
+        yield one(adapter, package, attention, variant, problem, device)
+        adapter.release()
 
 
 def one(
@@ -143,16 +143,20 @@ def one(
     return Tried(variant=variant, problem=problem, outcome="WRONG" if wrong else "ok", text=text)
 
 
-def asked(name: str, device: Device, chosen: Sequence[str]) -> list[Tried]:
+def asked(name: str, variant: str, dtype: Dtype, device: Device) -> list[Tried]:
     """The same in a process of its own."""
-    command = [sys.executable, "-m", "scripts.conformance", "--device", device, "--in-process", name]
-    command += ["--variant", *chosen] if chosen else []
+    command = [sys.executable, "-m", "scripts.conformance", "--device", device, "--in-process", name, variant, dtype]
     variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": "cpu" if device == "cpu" else ""}
+    variables["XLA_FLAGS"] = "--xla_gpu_autotune_level=0" if device == "gpu" else ""  # right, if not fast: no trials
     kept = {key: value for key, value in os.environ.items() if key not in environment.OVERRIDES}
     variables = {key: value for key, value in variables.items() if value}
-    done = subprocess.run(command, env=kept | variables, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(command, env=kept | variables, stdout=subprocess.PIPE, check=False)
     lines = (line for line in done.stdout.splitlines() if line.startswith(b'{"variant"'))
-    return [msgspec.json.decode(line, type=Tried) for line in lines]
+    found = [msgspec.json.decode(line, type=Tried) for line in lines]
+    if done.returncode:
+        at = list(problems(dtype))[len(found)]
+        found.append(Tried(variant=variant, problem=at, outcome="ERROR", text=f"its process ended: {done.returncode}"))
+    return found
 
 
 def page(found: dict[str, list[Tried]]) -> str:
@@ -184,19 +188,34 @@ def main() -> int:
     parser.add_argument("--backend", nargs="+", choices=tuple(BACKENDS), default=tuple(BACKENDS))
     parser.add_argument("--variant", nargs="+", default=(), metavar="NAME", help="(default: all)")
     parser.add_argument("--out", type=Path, help="a Markdown file")
-    parser.add_argument("--in-process", choices=tuple(BACKENDS), help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument("--in-process", nargs=3, metavar=("BACKEND", "VARIANT", "DTYPE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_process:
-        for each in tried(options.in_process, options.device, options.variant):
+        name, variant, dtype = options.in_process
+        for each in tried(name, variant, dtype, options.device):
             print(msgspec.json.encode(each).decode(), flush=True)
         return 0
-    installed = [name for name in options.backend if not missing_modules(name)]
-    found = {name: asked(name, options.device, options.variant) for name in installed}
+    found = all_tried(options)
     text = page(found)
     print(text)
-    if options.out:
-        options.out.write_text(text, encoding="utf-8")
     return 1 if any(each.outcome in ("WRONG", "ERROR") for results in found.values() for each in results) else 0
+
+
+def all_tried(options: argparse.Namespace) -> dict[str, list[Tried]]:
+    """Backend -> outcomes, so many processes at a time; the page is written anew as each of them ends."""
+    installed = [name for name in options.backend if not missing_modules(name)]
+    named = [(name, each) for name in installed for each in variants(name) if each in (options.variant or [each])]
+    asks = list(product(named, DTYPES))
+    found: dict[str, list[Tried]] = {name: [] for name in installed}
+    with ThreadPoolExecutor(options.jobs) as pool:
+        running = {pool.submit(asked, name, variant, dtype, options.device): name for (name, variant), dtype in asks}
+        for done in as_completed(running):
+            found[running[done]] += done.result()
+            print(f"{len([each for each in running if each.done()])} of {len(asks)} done", file=sys.stderr)
+            if options.out:
+                options.out.write_text(page(found), encoding="utf-8")
+    return found
 
 
 if __name__ == "__main__":
