@@ -1,4 +1,4 @@
-"""Every variant x mask x dtype x grouped heads x layout, output and gradients, held to the oracle on a CPU or a GPU.
+"""Every variant x mask x dtype x grouped heads x layout, forward and step, held to the oracle on a CPU or a GPU.
 
     python -m scripts.conformance --device gpu --jobs 8 --out conformance.md
 
@@ -58,8 +58,12 @@ def computed(
     arrays: inputs.Inputs,
     mode: str,
     scale: float | None = None,
+    halves: bool = True,
 ) -> dict[str, Array]:
-    """``pass.tensor`` -> array [B, T, N, H] of all three passes, through the adapter as the worker does it."""
+    """``pass.tensor`` -> array [B, T, N, H] of all passes, through the adapter as the worker does it.
+
+    ``halves``: the backward pass alone too, beside forward and step.
+    """
 
     def scaled(q: Any, k: Any, v: Any, mask: str) -> Any:
         return attention(q, k, v, mask=mask, **({} if scale is None else {"scale": scale}))
@@ -69,7 +73,7 @@ def computed(
     programs = adapter.programs(whole, mode, tensors, problem.matmul_precision)
     found = {"forward.out": programs.forward()}
     try:
-        backward, step = programs.backward(programs.save()), programs.step()
+        backward, step = programs.backward(programs.save()) if halves else (), programs.step()
     except NotImplementedError:  # some have no gradients here
         backward = step = ()
     found |= dict(zip([f"step.{tensor}" for tensor in TENSORS], step, strict=False))
@@ -111,10 +115,10 @@ def problems(dtype: Dtype) -> Iterator[Problem]:
             yield replace(plain, q_len=LENGTHS[1][0], kv_len=LENGTHS[1][1])
 
 
-def tried(name: str, variant: str, dtype: Dtype, device: Device) -> Iterator[Tried]:
+def tried(name: str, variant: str, dtype: Dtype, device: Device, threads: int) -> Iterator[Tried]:
     """One variant of one backend on all problems of a dtype, in this process."""
     package = backend(name).package
-    adapter = import_module(f"{package}.adapter").Adapter(device, len(os.sched_getaffinity(0)))
+    adapter = import_module(f"{package}.adapter").Adapter(device, threads)
     attention = import_module(f"{package}.variants.{variant}").attention
     for problem in problems(dtype):
         yield one(adapter, package, attention, variant, problem, device)
@@ -128,7 +132,7 @@ def one(
     arrays = inputs.draw(problem)
     mode = next(entry.modes[0] for entry in BACKENDS.values() if entry.package == package)
     try:
-        found = computed(adapter, package, attention, problem, arrays, mode)
+        found = computed(adapter, package, attention, problem, arrays, mode, halves=False)
     except NotImplementedError as reason:
         return Tried(variant=variant, problem=problem, outcome="skip", text=str(reason))
     except Exception as error:  # noqa: BLE001  the reason becomes the outcome, and the exit code 1
@@ -143,11 +147,13 @@ def one(
     return Tried(variant=variant, problem=problem, outcome="WRONG" if wrong else "ok", text=text)
 
 
-def asked(name: str, variant: str, dtype: Dtype, device: Device) -> list[Tried]:
+def asked(name: str, variant: str, dtype: Dtype, device: Device, threads: int) -> list[Tried]:
     """The same in a process of its own."""
-    command = [sys.executable, "-m", "scripts.conformance", "--device", device, "--in-process", name, variant, dtype]
+    command = [sys.executable, "-m", "scripts.conformance", "--device", device]
+    command += ["--in-process", name, variant, dtype, str(threads)]
     variables = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_PLATFORMS": "cpu" if device == "cpu" else ""}
     variables["XLA_FLAGS"] = "--xla_gpu_autotune_level=0" if device == "gpu" else ""  # right, if not fast: no trials
+    variables |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     kept = {key: value for key, value in os.environ.items() if key not in environment.OVERRIDES}
     variables = {key: value for key, value in variables.items() if value}
     done = subprocess.run(command, env=kept | variables, stdout=subprocess.PIPE, check=False)
@@ -189,11 +195,11 @@ def main() -> int:
     parser.add_argument("--variant", nargs="+", default=(), metavar="NAME", help="(default: all)")
     parser.add_argument("--out", type=Path, help="a Markdown file")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
-    parser.add_argument("--in-process", nargs=3, metavar=("BACKEND", "VARIANT", "DTYPE"), help=argparse.SUPPRESS)
+    parser.add_argument("--in-process", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.in_process:
-        name, variant, dtype = options.in_process
-        for each in tried(name, variant, dtype, options.device):
+        name, variant, dtype, threads = options.in_process
+        for each in tried(name, variant, dtype, options.device, int(threads)):
             print(msgspec.json.encode(each).decode(), flush=True)
         return 0
     found = all_tried(options)
@@ -206,10 +212,13 @@ def all_tried(options: argparse.Namespace) -> dict[str, list[Tried]]:
     """Backend -> outcomes, so many processes at a time; the page is written anew as each of them ends."""
     installed = [name for name in options.backend if not missing_modules(name)]
     named = [(name, each) for name in installed for each in variants(name) if each in (options.variant or [each])]
-    asks = list(product(named, DTYPES))
+    asks = sorted(product(named, DTYPES), key=lambda ask: ask[0][1] != "flex")  # which takes longest
+    threads = max(1, len(os.sched_getaffinity(0)) // options.jobs)
     found: dict[str, list[Tried]] = {name: [] for name in installed}
     with ThreadPoolExecutor(options.jobs) as pool:
-        running = {pool.submit(asked, name, variant, dtype, options.device): name for (name, variant), dtype in asks}
+        running = {
+            pool.submit(asked, name, variant, dtype, options.device, threads): name for (name, variant), dtype in asks
+        }
         for done in as_completed(running):
             found[running[done]] += done.result()
             print(f"{len([each for each in running if each.done()])} of {len(asks)} done", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Naive attention in JAX whose softmax keeps its result alone: one matrix of T x S between forward and backward."""
+"""Naive attention in JAX that keeps the probabilities alone: one matrix of T x S between forward and backward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from compare.contract import check, visible
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
-    As `naive`, but for what is kept: autodiff would keep the softmax's float32 probabilities beside the rounded ones.
+    As `naive`, but for what is kept: autodiff would keep the softmax's float32 probabilities beside the rounded ones,
+    and those once for the softmax and once for the product.
     Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
@@ -27,31 +28,35 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     seen = visible(parsed, jnp.arange(t)[:, None], jnp.arange(s)[None, :])
     bias = jnp.where(seen, 0.0, -jnp.inf).astype(q.dtype)
 
-    scores = jnp.matmul(q, k.swapaxes(-1, -2)).reshape(b, kv_heads, group, t, s)
-    weights = softmax(scores + bias)
-    out = jnp.matmul(weights.reshape(b, kv_heads, group * t, s), v)
+    scores = jnp.matmul(q, k.swapaxes(-1, -2)).reshape(b, kv_heads, group, t, s) + bias
+    out = weighted(scores.reshape(b, kv_heads, group * t, s), v)
 
     return out.reshape(b, kv_heads, group, t, v.shape[-1]).transpose(0, 3, 1, 2, 4).reshape(b, t, n, v.shape[-1])
 
 
 @jax.custom_vjp
-def softmax(scores: Array) -> Array:
-    """Over the last axis, in float32 at least, rounded once to the dtype of the scores."""
-    return jax.nn.softmax(scores.astype(_wide(scores)), axis=-1).astype(scores.dtype)
+def weighted(scores: Array, v: Array) -> Array:
+    """softmax(scores) v for scores [B, K, R, S] and v [B, K, S, V]; the softmax is float32 at least, rounded once."""
+    return _forward(scores, v)[0]
 
 
-def _wide(x: Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)
+def _wide(x: Array) -> Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _forward(scores: Array) -> tuple[Array, Array]:
-    weights = softmax(scores)
-    return weights, weights
+def _forward(scores: Array, v: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+    weights = jax.nn.softmax(_wide(scores), axis=-1).astype(scores.dtype)
+    out = jnp.matmul(weights, v)
+    return out, (weights, v, out)
 
 
-def _backward(weights: Array, d_weights: Array) -> tuple[Array]:
-    p, dp = weights.astype(_wide(weights)), d_weights.astype(_wide(weights))
-    return ((p * (dp - (p * dp).sum(axis=-1, keepdims=True))).astype(weights.dtype),)
+def _backward(kept: tuple[Array, Array, Array], d_out: Array) -> tuple[Array, Array]:
+    weights, v, out = kept
+    d_weights = jnp.matmul(d_out, v.swapaxes(-1, -2))
+    # The row sums of weights x d_weights are those of out x d_out, which are shorter rows (FlashAttention's step).
+    delta = (_wide(out) * _wide(d_out)).sum(axis=-1, keepdims=True)
+    d_scores = (_wide(weights) * (_wide(d_weights) - delta)).astype(weights.dtype)
+    return d_scores, jnp.matmul(weights.swapaxes(-1, -2), d_out)
 
 
-softmax.defvjp(_forward, _backward)
+weighted.defvjp(_forward, _backward)

@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 from compare.contract import check, visible
+from torch_attn.variants import naive
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
     As `naive`, but the product adds the mask as it writes the scores, one pass over them less.  PyTorch's softmax keeps
-    its result alone in any case.  Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    its result alone in any case.  In a compiled program this is `naive`: the compiler fuses mask and softmax, and a mask
+    in the product would have to stand in memory.
+    Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
+    if torch.compiler.is_compiling():
+        return naive.attention(q, k, v, mask=mask, scale=scale)
     parsed = check(q.shape, k.shape, v.shape, mask)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     group = n // kv_heads
