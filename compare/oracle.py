@@ -41,8 +41,8 @@ class RowSizes(NamedTuple):
     """The size of the terms that make up each row: out and dq [G, T], dk and dv [S].
 
     A row is a sum of terms; its size is the root of the sum of their squared norms, the terms of dS = P (dP - D) taken
-    before they cancel.  One unit of independent relative rounding error in every term moves the row by this much
-    (Higham & Mary 2019, doi 10.1137/18M1226312), also where the row itself is zero.
+    before they cancel, and those of dP and D too.  One unit of independent relative rounding error in every term moves
+    the row by this much (Higham & Mary 2019, doi 10.1137/18M1226312), also where the row itself is zero.
     """
 
     out: Array
@@ -104,7 +104,10 @@ def attention_with_gradients(
         dq[at] = store(store(operand(ds) @ k_op[keys]) * kind(scale))
         dv[keys] += np.tensordot(operand(p), do_op[at], axes=((0, 1), (0, 1)))
         dk[keys] += np.tensordot(operand(ds), q_op[at], axes=((0, 1), (0, 1)))
-        weight, term = np.square(p), np.square(p * (np.abs(dp) + np.abs(mean)))
+        weight = np.square(p)
+        dp2 = np.maximum(np.square(dp), np.square(do[at]) @ np.square(v[keys]).T)  # where its own terms cancel too
+        mean2 = np.maximum(np.square(mean), (weight * dp2).sum(-1, keepdims=True))
+        term = weight * np.square(np.sqrt(dp2) + np.sqrt(mean2))
         sizes.out[at], sizes.dq[at] = weight @ v2[keys], term @ k2[keys] * kind(scale) ** 2
         sizes.dv[keys] += np.tensordot(weight, do2[at], axes=((0, 1), (0, 1)))
         sizes.dk[keys] += np.tensordot(term, q2[at], axes=((0, 1), (0, 1)))

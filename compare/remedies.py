@@ -102,22 +102,23 @@ def by_sizes(found: Iterable[Solution]) -> list[list[Solution]]:
 def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
     """Naive float32 of the same backend at the same sizes: of the same mode if there is one, and of the same mask.
 
-    Of float32 in the same matmul precision; of 16 bits it is IEEE.
+    Of float32 in the same matmul precision; of 16 bits it is IEEE where that was measured.
     A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
     """
     masks = ("causal", "full") if _sparse(row.problem) else (row.problem.mask,)
-    precision = row.problem.matmul_precision if row.problem.dtype == "float32" else "ieee"
+    single = row.problem.dtype == "float32"
     fitting = [
         each
         for each in rows
         if _is_base(each)
         and _sizes(each) == _sizes(row)
         and each.problem.mask in masks
-        and each.problem.matmul_precision == precision
+        and (not single or each.problem.matmul_precision == row.problem.matmul_precision)
     ]
 
-    def rank(each: Measurement) -> tuple[bool, int]:
-        return each.contender.mode != row.contender.mode, masks.index(each.problem.mask)
+    def rank(each: Measurement) -> tuple[bool, int, bool]:
+        other_mode = each.contender.mode != row.contender.mode
+        return other_mode, masks.index(each.problem.mask), each.problem.matmul_precision != "ieee"
 
     return min(fitting, key=rank, default=None)
 

@@ -45,7 +45,10 @@ def _wide(x: Array) -> Array:
 
 
 def _forward(scores: Array, v: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    weights = jax.nn.softmax(_wide(scores), axis=-1).astype(scores.dtype)
+    # One kernel for the maximum and one for the rest are faster on a GPU than XLA's one for both.
+    top = jax.lax.optimization_barrier(scores.max(axis=-1, keepdims=True))  # type: ignore[no-untyped-call]
+    weights = jnp.exp(_wide(scores) - _wide(top))
+    weights = (weights / weights.sum(axis=-1, keepdims=True)).astype(scores.dtype)
     out = jnp.matmul(weights, v)
     return out, (weights, v, out)
 

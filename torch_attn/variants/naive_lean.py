@@ -13,8 +13,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
     As `naive`, but the product adds the mask as it writes the scores, one pass over them less.  PyTorch's softmax keeps
-    its result alone in any case.  In a compiled program this is `naive`: the compiler fuses mask and softmax, and a mask
-    in the product would have to stand in memory.
+    its result alone in any case.  In a compiled program this is `naive`: the compiler fuses mask and softmax, and a
+    mask in the product would have to stand in memory.
     Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     if torch.compiler.is_compiling():
