@@ -1,20 +1,22 @@
-"""Write the table on the README's first screen from the committed results.  Run: python scripts/readme_table.py"""
+"""Write the README's tables from the committed results.  Run: python scripts/readme_table.py"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from compare import results
+from compare import remedies, results
 from compare.records import PASSES, Measurement
 from compare.report import format as fmt
+from compare.report import solution_words
 from compare.summary import device_time, ratio, reference_of
 from compare.verdicts import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "results/h100/bfloat16"
 HEAD_DIM, SEQ_LENS = 64, (256, 1024, 4096)
-MARKS = re.compile(r"(<!-- table -->\n).*(<!-- /table -->)", re.DOTALL)
+REMEDIES = "results/h100/remedies"
+TELLING = (("fused", "bfloat16"), ("fused", "float32"), ("checkpoint", "float32"), ("naive", "bfloat16"))
 
 
 def cell(row: Measurement, reference: Measurement | None, name: str, same_within: float) -> str:
@@ -48,9 +50,36 @@ def table() -> str:
     return "\n".join([*lines, "", f"The whole report: [{SOURCE}/report.md]({SOURCE}/report.md).", ""])
 
 
+def remedies_table() -> str:
+    """The remedies beside naive float32 attention of the same framework."""
+    _, rows = results.read(ROOT / REMEDIES / results.RESULTS)
+    lines = [
+        "| Remedy | Contender | Step | Step, times naive float32 (TF32) | Peak, times | Error |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    found = remedies.solutions(rows)
+    for variant, dtype in TELLING:
+        for each in found:
+            contender, problem = each.row.contender, each.row.problem
+            if (contender.variant, problem.dtype) != (variant, dtype) or contender.mode == "eager":
+                continue
+            name = f"`{contender.name}` {problem.dtype}" + (f", ran `{each.row.ran}`" if each.row.ran else "")
+            ratios = [fmt.ratio(each.times["step"]), solution_words.share(each.peak)]
+            error = f"{each.worst.max_error:.1e}" if each.worst else "–"
+            time = f"{fmt.time(device_time(each.row.passes['step']))} ms"
+            lines.append("| " + " | ".join([", ".join(each.remedies), name, time, *ratios, error]) + " |")
+    return "\n".join([*lines, "", f"The whole report: [{REMEDIES}/report.md]({REMEDIES}/report.md).", ""])
+
+
 def readme(text: str) -> str:
-    """The README's text with a fresh table."""
-    return MARKS.sub(lambda marks: marks[1] + table() + marks[2], text)
+    """The README's text with fresh tables."""
+    return between("remedies", remedies_table(), between("table", table(), text))
+
+
+def between(mark: str, made: str, text: str) -> str:
+    """The text with what stands between two marks made anew."""
+    marks = re.compile(rf"(<!-- {mark} -->\n).*(<!-- /{mark} -->)", re.DOTALL)
+    return marks.sub(lambda found: found[1] + made + found[2], text)
 
 
 if __name__ == "__main__":
