@@ -55,18 +55,19 @@ def _product(x: Array, y: Array) -> Array:
     return jnp.matmul(x, y, preferred_element_type=jnp.promote_types(x.dtype, jnp.float32))  # and left so
 
 
-def _scores(mask: Mask, size: int, q: Array, k: Array, block: Array, first_key: int) -> Array:
-    i, j = block * size + jnp.arange(q.shape[-2]) % size, first_key + jnp.arange(k.shape[-2])
-    return jnp.where(visible(mask, i[:, None], j), _product(q, k.mT), HIDDEN)
+def _scores(mask: Mask, size: int, q: Array, kt: Array, block: Array, first_key: int) -> Array:
+    i, j = block * size + jnp.arange(q.shape[-2]) % size, first_key + jnp.arange(kt.shape[-1])
+    return jnp.where(visible(mask, i[:, None], j), _product(q, kt), HIDDEN)
 
 
 def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
     def run(keys: slice, block: Array, q: Array) -> tuple[Array, Array]:
-        scores = _scores(mask, size, q, k[:, :, keys], block, keys.start)
+        scores = _scores(mask, size, q, kt[..., keys], block, keys.start)
         weights = jnp.exp(scores - (top := scores.max(axis=-1, keepdims=True)))
         total = weights.sum(axis=-1, keepdims=True)
         return (_product(weights.astype(v.dtype), v[:, :, keys]) / total).astype(q.dtype), top + jnp.log(total)
 
+    kt = k.mT  # once, and not in every block
     parts = [
         jax.lax.map(lambda each, keys=keys: run(keys, *each), (jnp.arange(len(q))[some], q[some]))
         for some, keys in _segments(mask, size, len(q), k.shape[2])
@@ -81,19 +82,18 @@ def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> t
 
     def run(keys: slice, sums: tuple[Array, Array], each: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
         block, q, d_out, log_sum, delta = each
-        weights = jnp.exp(_scores(mask, size, q, k[:, :, keys], block, keys.start) - log_sum)
-        d_scores = (weights * (_product(d_out, v[:, :, keys].mT) - delta)).astype(q.dtype)
-        sums = sums[0] + _product(d_scores.mT, q), sums[1] + _product(weights.astype(v.dtype).mT, d_out)
+        weights = jnp.exp(_scores(mask, size, q, kt[..., keys], block, keys.start) - log_sum)
+        d_scores = (weights * (_product(d_out, vt[..., keys]) - delta)).astype(q.dtype)
+        sums = sums[0] + _product(q.mT, d_scores), sums[1] + _product(d_out.mT, weights.astype(d_out.dtype))
         return sums, _product(d_scores, k[:, :, keys]).astype(q.dtype)
 
-    d_k, d_v = jnp.zeros(k.shape, log_sum.dtype), jnp.zeros(v.shape, log_sum.dtype)
-    d_q: list[Array] = []
+    kt, vt = k.mT, v.mT  # dK and dV are summed up as [B, K, H, S] too: q and dO are turned, and not the matrices
+    d_kt, d_vt, d_q = jnp.zeros_like(kt, log_sum.dtype), jnp.zeros_like(vt, log_sum.dtype), list[Array]()
     for some, keys in _segments(mask, size, len(q), k.shape[2]):
-        none = jnp.zeros_like(d_k[:, :, keys]), jnp.zeros_like(d_v[:, :, keys])
-        (more_k, more_v), part = jax.lax.scan(partial(run, keys), none, tuple(array[some] for array in each))
-        d_k, d_v = d_k.at[:, :, keys].add(more_k), d_v.at[:, :, keys].add(more_v)
-        d_q.append(part)
-    return jnp.concatenate(d_q), d_k.astype(k.dtype), d_v.astype(v.dtype)
+        sums = d_kt[..., keys], d_vt[..., keys]
+        (dk, dv), part = jax.lax.scan(partial(run, keys), sums, tuple(array[some] for array in each))
+        d_kt, d_vt, d_q = d_kt.at[..., keys].set(dk), d_vt.at[..., keys].set(dv), [*d_q, part]
+    return jnp.concatenate(d_q), d_kt.mT.astype(k.dtype), d_vt.mT.astype(v.dtype)
 
 
 _attend.defvjp(_forward, _backward)
