@@ -13,6 +13,7 @@ from compare.backends import BACKENDS
 from compare.contract import MASKS, parse_mask
 from compare.presets import PRESETS
 from compare.records import DTYPES, LAYOUTS, PASSES, PRECISIONS
+from compare.sharding import Shard, parse_shard
 
 MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
 MOST = {
@@ -93,6 +94,28 @@ def doctor_parser() -> Parser:
         epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.",
         allow_abbrev=False,
     )
+
+
+def merge_parser() -> Parser:
+    """``merge`` takes results and a place for the new ones."""
+    parser = Parser(
+        prog="compare merge",
+        description="Join the results of several runs of one study, most often the shards of a sweep, in one file and "
+        "one report.  Merging again, or what was merged before, changes nothing.",
+        epilog="Runs of other settings, devices or versions are refused, with the difference.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="a new or empty folder")
+    return parser
+
+
+def shard(text: str) -> Shard:
+    """I/N."""
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def build_parser() -> Parser:
@@ -214,6 +237,9 @@ def build_parser() -> Parser:
         type=size["seq-len"],
         metavar="MOST",
         help="in place of all that: the longest sequence up to MOST that still fits (65536, on a GPU 1048576)",
+    )
+    how.add_argument(
+        "--shard", type=shard, metavar="I/N", help="of the problems only the I-th of N shares, for N jobs; then: merge"
     )
     rest = parser.add_argument_group("output")
     rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")

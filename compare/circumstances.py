@@ -48,6 +48,14 @@ class Settings(Record, frozen=True):
     dispatch: bool = False
 
 
+class Source(Record, frozen=True):
+    """One of the runs that were merged into one."""
+
+    command: str
+    date: str
+    planned_cases: int | None = None
+
+
 class Run(Record, frozen=True, tag_field="kind", tag="run"):
     """The circumstances of a run; the first line of ``results.jsonl``, written again as more of them is known."""
 
@@ -61,6 +69,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     backends: tuple[DeviceReport, ...] = ()
     planned_cases: int | None = None
     rates: tuple[DeviceRate, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 Line = Run | Row

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compare.arguments import doctor_parser
-from compare.options import parse
+from compare.arguments import doctor_parser, merge_parser
+from compare.environment import printable
+from compare.options import check_out, parse
+from compare.processes import joined
 from compare.records import Failure, Measurement, Row
-from compare.results import RESULTS
+from compare.results import RESULTS, Log
 
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -20,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and given[0] == "doctor":
         doctor_parser().parse_args(given[1:])
         return examine()
+    if given and given[0] == "merge":
+        return merge(given)
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
@@ -36,6 +41,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured = study.measure(plan, console)
     study.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
     return INTERRUPTED if measured.interrupted else exit_code(measured.by_process)
+
+
+def merge(given: Sequence[str]) -> int:
+    """``merge``: 0, or 2 with one line where the results do not belong together."""
+    parser = merge_parser()
+    options = parser.parse_args(given[1:])
+    from compare import merging
+
+    try:
+        check_out(options.out)
+        run, rows = merging.merged(options.results, printable(shlex.join(["python", "-m", "compare", *given])))
+    except ValueError as error:
+        parser.error(str(error))
+    from rich.console import Console
+
+    from compare import study
+
+    create(options.out, RESULTS)
+    log = Log(options.out / RESULTS)
+    for record in (run, *rows):
+        log.append(record)
+    study.publish(run, joined(rows), options.out, Console())
+    return OK
 
 
 def examine() -> int:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from compare import cases, devices, environment, reach
+from compare import cases, devices, environment, reach, sharding
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
@@ -47,9 +47,12 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
         check_modes(contenders)
+    chosen, problems = settings(options, device), problems_for(options, device)
+    if options.shard:
+        problems = sharding.share(problems, options.shard, lambda problem: cases.case_s(problem, chosen))
     return cases.Plan(
-        settings=settings(options, device),
-        problems=problems_for(options, device),
+        settings=chosen,
+        problems=problems,
         contenders=contenders,
         out=options.out or new_folder(Path("results") / datetime.now().strftime("%Y-%m-%dT%H-%M-%S")),
         note=note,

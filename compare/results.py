@@ -29,6 +29,12 @@ class Log:
 
 def read(path: Path) -> tuple[Run, list[Row]]:
     """The last run record of a file and a row for each case.  Raises ValueError with the number of a bad line."""
+    run, rows = lines(path)
+    return run, processes.joined(rows)
+
+
+def lines(path: Path) -> tuple[Run, list[Row]]:
+    """The last run record of a file and the rows as they stand: one for each case in each process."""
     decoder = msgspec.json.Decoder(Line)
     run: Run | None = None
     rows: list[Row] = []
@@ -43,4 +49,4 @@ def read(path: Path) -> tuple[Run, list[Row]]:
             rows.append(record)
     if run is None:
         raise ValueError(f"{path}: expected a line of kind 'run', got none")
-    return run, processes.joined(rows)
+    return run, rows

@@ -36,6 +36,7 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         if len(rows) < (run.planned_cases or 0)
         else "",
         "command": run.command,
+        "merged from": "; ".join(f"{source.command} ({source.date})" for source in run.sources),
         **{report.backend: backend_line(report) for report in run.backends},
         "float32 matmul": ", ".join(precisions),
         "passes": ", ".join(settings.passes),
