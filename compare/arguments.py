@@ -1,19 +1,18 @@
-"""The options of the command line: names, kinds of values, help, and one-line errors."""
+"""The options of the command line: names, help, and one-line errors."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from compare.__version__ import VERSION
 from compare.backends import BACKENDS
-from compare.contract import MASKS, parse_mask
+from compare.contract import MASKS
 from compare.presets import PRESETS
 from compare.records import DTYPES, LAYOUTS, PASSES, PRECISIONS
-from compare.sharding import Shard, parse_shard
+from compare.values import PERCENT, SECONDS, mask, shard, whole
 
 MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
 MOST = {
@@ -26,6 +25,9 @@ MOST = {
     "samples": 10**6,
     "processes": 100,
 }
+
+
+SEVERAL: dict[str, Any] = {"action": "extend", "nargs": "+"}  # values; a repeated option adds to them
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,47 +43,6 @@ class Parser(argparse.ArgumentParser):
         known = [option for option in self._option_string_actions if option.startswith("--")]
         near = [each for each in known if each.startswith(word)] or get_close_matches(word, known, n=1)
         return f"; did you mean {near[0]}?" if near else "; --help shows what is possible"
-
-
-def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
-    """A whole number in a range that is not absurd."""
-
-    def read(text: str) -> int:
-        sized = text.isdecimal() and len(text) <= len(str(most))
-        if not sized or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:60]!r}")
-        return int(text)
-
-    read.__name__ = option
-    return read
-
-
-def number(what: str, below: float) -> Callable[[str], float]:
-    """A number above zero and below a bound."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < below:
-            raise argparse.ArgumentTypeError(f"expected {what} above 0 and below {below:g}, got {text[:60]!r}")
-        return value
-
-    return read
-
-
-SECONDS = number("a number of seconds", 1e9)
-PERCENT = number("a percentage", 100)
-
-
-def mask(text: str) -> str:
-    """A mask that parses."""
-    try:
-        parse_mask(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
 
 
 def doctor_parser() -> Parser:
@@ -110,14 +71,6 @@ def merge_parser() -> Parser:
     return parser
 
 
-def shard(text: str) -> Shard:
-    """I/N."""
-    try:
-        return parse_shard(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def build_parser() -> Parser:
     """All options; the table in README.md is checked against this."""
     parser = Parser(
@@ -130,8 +83,8 @@ def build_parser() -> Parser:
     )
     who = parser.add_argument_group("contenders")
     who.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")
-    who.add_argument("--variant", nargs="+", metavar="NAME", help="how it is computed (default: naive)")
-    who.add_argument("--mode", nargs="+", choices=MODES, help="PyTorch's modes (default: eager compile)")
+    who.add_argument("--variant", **SEVERAL, metavar="NAME", help="how it is computed (default: naive)")
+    who.add_argument("--mode", **SEVERAL, choices=MODES, help="PyTorch's modes (default: eager compile)")
     who.add_argument(
         "--contender",
         action="append",
@@ -143,51 +96,50 @@ def build_parser() -> Parser:
     size = {name: whole(name, most) for name, most in MOST.items()}
     what.add_argument(
         "--preset",
-        nargs="+",
+        **SEVERAL,
         choices=PRESETS,
         metavar="NAME",
         help="shapes of real models (--list shows them); batch size, lengths and dtype can be given beside it",
     )
-    what.add_argument("--batch-size", nargs="+", type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
+    what.add_argument("--batch-size", **SEVERAL, type=size["batch-size"], metavar="B", help="(default: 4, on a GPU 8)")
     what.add_argument(
         "--seq-len",
-        nargs="+",
+        **SEVERAL,
         type=size["seq-len"],
         metavar="T",
         help="(default: 256 1024 4096, on a GPU 8192 16384 too)",
     )
-    what.add_argument("--kv-len", nargs="+", type=size["seq-len"], metavar="S", help="(default: as --seq-len)")
+    what.add_argument("--kv-len", **SEVERAL, type=size["seq-len"], metavar="S", help="(default: as --seq-len)")
     what.add_argument(
         "--d-model",
-        nargs="+",
+        **SEVERAL,
         type=size["d-model"],
         metavar="D",
         help="heads x head size (default: 16 32 64, on a GPU 128 too)",
     )
-    what.add_argument("--heads", nargs="+", type=size["heads"], metavar="N", help="(default: 1)")
-    what.add_argument("--kv-heads", nargs="+", type=size["heads"], metavar="K", help="(default: as --heads)")
+    what.add_argument("--heads", **SEVERAL, type=size["heads"], metavar="N", help="(default: 1)")
+    what.add_argument("--kv-heads", **SEVERAL, type=size["heads"], metavar="K", help="(default: as --heads)")
     what.add_argument(
         "--layers",
-        nargs="+",
+        **SEVERAL,
         type=size["layers"],
         metavar="L",
         help="layers of x + attention(x, k, v) one upon the other, where checkpointing pays (default: 1)",
     )
-    what.add_argument("--layout", nargs="+", choices=LAYOUTS, help="order of axes in memory (default: btnh)")
-    what.add_argument("--mask", nargs="+", type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")
-    what.add_argument("--dtype", nargs="+", choices=DTYPES, help="(default: float32)")
+    what.add_argument("--layout", **SEVERAL, choices=LAYOUTS, help="order of axes in memory (default: btnh)")
+    what.add_argument("--mask", **SEVERAL, type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")
+    what.add_argument("--dtype", **SEVERAL, choices=DTYPES, help="(default: float32)")
     what.add_argument(
         "--matmul-precision",
-        nargs="+",
+        **SEVERAL,
         choices=PRECISIONS,
-        default=["ieee"],
         help="of float32 products, in both frameworks alike; 'default' shows each one's own (default: ieee)",
     )
     what.add_argument(
         "--seed", type=whole("seed", 2**32, least=0), default=0, metavar="N", help="of the inputs (default: 0)"
     )
     how = parser.add_argument_group("measuring")
-    how.add_argument("--pass", dest="passes", nargs="+", choices=PASSES, default=list(PASSES), help="(default: all)")
+    how.add_argument("--pass", dest="passes", **SEVERAL, choices=PASSES, help="(default: all)")
     how.add_argument("--device", choices=("cpu", "gpu"), help="(default: a GPU that all frameworks see, else the CPU)")
     how.add_argument("--threads", type=size["threads"], metavar="N", help="CPU threads (default: all CPUs)")
     how.add_argument(

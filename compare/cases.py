@@ -21,7 +21,8 @@ from compare.records import MIN_ROUNDS, Contender, Device, Dtype, Layout, PassNa
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
-SETUP_S: dict[Device, float] = {"cpu": 4.0, "gpu": 6.0}
+SETUP_S: dict[Device, float] = {"cpu": 8.0, "gpu": 11.0}  # of a case: compiling, warming up, checking
+START_S: dict[Device, float] = {"cpu": 25.0, "gpu": 30.0}  # of a run: the device's rates, frameworks, reports
 
 
 class Sweep(Record, frozen=True):

@@ -45,7 +45,7 @@ def show_plan(plan: Plan, console: Console) -> int:
     table.add_column("needs MB", justify="right")
     table.add_column("about s", justify="right")
     free = available_bytes() if device == "cpu" else None
-    total_s, skipped = 0.0, 0
+    total_s, skipped = cases.START_S[plan.settings.device], 0
     for number, problem in enumerate(plan.problems, 1):
         seconds = cases.case_s(problem, plan.settings) * plan.settings.processes
         for at, contender in enumerate(plan.contenders):

@@ -43,7 +43,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
     device, note = devices.choose(options.device, names)
-    if device == "cpu" and "tf32" in options.matmul_precision:
+    if device == "cpu" and "tf32" in (options.matmul_precision or ()):
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
         check_modes(contenders)
@@ -73,7 +73,7 @@ def check_search(options: argparse.Namespace) -> None:
     keyed = [name for name in options.preset or () if PRESETS[name].kv_len]
     if keyed:
         raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")
-    if not {"forward", "step"} & set(options.passes):
+    if not {"forward", "step"} & set(options.passes or PASSES):
         raise ValueError("--max-seq-len: possible passes: forward, step")
 
 
@@ -153,7 +153,7 @@ def problems_for(options: argparse.Namespace, device: Device) -> tuple[Problem, 
         "kv_heads": options.kv_heads,
         "masks": options.mask,
         "dtypes": options.dtype,
-        "precisions": options.matmul_precision,
+        "precisions": options.matmul_precision or ("ieee",),
         "layers": options.layers,
         "layouts": options.layout,
     }
@@ -169,7 +169,7 @@ def settings(options: argparse.Namespace, device: Device) -> Settings:
     available = devices.cpu_threads()
     if options.threads and options.threads > available:
         raise ValueError(f"--threads {options.threads}: possible: 1 to {available}, the CPUs that this process may use")
-    passes: tuple[PassName, ...] = tuple(name for name in PASSES if name in options.passes)
+    passes: tuple[PassName, ...] = tuple(name for name in PASSES if name in (options.passes or PASSES))
     return Settings(
         device=device,
         passes=passes,

@@ -138,3 +138,11 @@ def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
     assert plan is not None
     assert not set(OVERRIDES) & set(fleet.Fleet(plan.settings, tmp_path, print).environment())
     assert "TORCHDYNAMO_DISABLE" in relevant({"TORCHDYNAMO_DISABLE": "1"})
+
+
+def test_a_repeated_option_adds_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """And does not drop the first ones in silence."""
+    both = ["--seq-len", "8", "--seq-len", "16", "--mask", "full", "--mask", "causal", "--d-model", "4"]
+    assert cli.main(["--device", "cpu", "--backend", "jax", *both, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"T={length} N=1 H=4 {mask}" in out for length in (8, 16) for mask in ("full", "causal"))

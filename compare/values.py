@@ -1,0 +1,58 @@
+"""Kinds of values on the command line: each reads a word or says in one line what was expected."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from compare.contract import parse_mask
+from compare.sharding import Shard, parse_shard
+
+
+def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
+    """A whole number in a range that is not absurd."""
+
+    def read(text: str) -> int:
+        sized = text.isdecimal() and len(text) <= len(str(most))
+        if not sized or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text[:60]!r}")
+        return int(text)
+
+    read.__name__ = option
+    return read
+
+
+def number(what: str, below: float) -> Callable[[str], float]:
+    """A number above zero and below a bound."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < below:
+            raise argparse.ArgumentTypeError(f"expected {what} above 0 and below {below:g}, got {text[:60]!r}")
+        return value
+
+    return read
+
+
+SECONDS = number("a number of seconds", 1e9)
+PERCENT = number("a percentage", 100)
+
+
+def mask(text: str) -> str:
+    """A mask that parses."""
+    try:
+        parse_mask(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+def shard(text: str) -> Shard:
+    """I/N."""
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
