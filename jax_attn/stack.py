@@ -11,7 +11,7 @@ from jax import Array
 def stacked(attention: Callable[[Array, Array, Array], Array], layers: int) -> Callable[[Array, Array, Array], Array]:
     """x + attention(x, k, v), ``layers`` times from x = q [B, T, N, H]; every layer has the same k and v [B, S, K, H].
 
-    A scan and no loop: XLA on a CPU undoes jax.checkpoint in what is unrolled.
+    A scan and no loop: in what is unrolled XLA on a CPU computes anew what jax.checkpoint dropped, but too early.
     """
 
     def stack(q: Array, k: Array, v: Array) -> Array:
