@@ -172,3 +172,15 @@ def test_one_layer_is_the_attention_alone() -> None:
     parts = (*operands(2, 5, 5, 3, 3), parse_mask("causal"), SCALE, EXACT)
     for one, other in zip(layers_with_gradients(*parts, 1), attention_with_gradients(*parts), strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_gradient_row_has_the_size_of_the_terms_of_dp_also_where_they_cancel() -> None:
+    """A query that sees one key has dQ = 0 by dP - D, and D from out and dO (as fused kernels have it) rounds apart."""
+    q, do = np.random.default_rng(0).normal(size=(2, 1, 6, 8))
+    k, v = np.random.default_rng(1).normal(size=(2, 6, 8))
+    do[0, 0] -= v[0] * (do[0, 0] @ v[0]) / (v[0] @ v[0])
+    found, sizes = oracle.attention_with_gradients(q, k, v, do, parse_mask("causal"), 1.0, oracle.EXACT)
+    assert abs(do[0, 0] @ v[0]) < 1e-14
+    assert np.abs(found.dq[0, 0]).max() < 1e-14
+    terms = np.sqrt(np.sum((do[0, 0] * v[0]) ** 2))
+    assert sizes.dq[0, 0] == pytest.approx(2 * terms * np.linalg.norm(k[0]))

@@ -142,3 +142,13 @@ def test_memory_that_was_not_measured_gives_no_ratio() -> None:
     )
     assert found.saved is None
     assert solution_words.share(found.saved) == "–"
+
+
+def test_16_bits_are_held_against_ieee_float32_or_against_what_was_measured() -> None:
+    """The H100's float32 rows may all be TF32: its 16-bit rows had no base at all once."""
+    ieee, fast = CAUSAL, replace(CAUSAL, matmul_precision="tf32")
+    narrow = measurement(replace(CAUSAL, dtype="bfloat16", matmul_precision="default"))
+    for rows, base in (((ieee, fast), ieee), ((fast, ieee), ieee), ((fast,), fast)):
+        [found] = remedies.solutions([*map(measurement, rows), narrow])
+        assert found.base.problem == base
+        assert solution_words.bases([found]) == f"naive float32 {base.matmul_precision}"

@@ -22,17 +22,17 @@ def solved(rows: Sequence[Row]) -> str:
     return section(
         "Solutions",
         escape(solution_words.NOTE),
-        f"### Where memory is short: {escape(solution_words.sizes(largest))}",
+        f"### Where memory is short: {titled(largest)}",
         table(columns(largest), [line(each, largest) for each in for_memory(largest)]),
         "### Where time is short",
         table(columns(largest), [line(each, largest) for each in for_time(largest)]),
-        *(
-            folded(
-                escape(solution_words.sizes(group)), [line(each, group) for each in for_memory(group)], columns(group)
-            )
-            for group in others
-        ),
+        *(folded(titled(group), [line(each, group) for each in for_memory(group)], columns(group)) for group in others),
     )
+
+
+def titled(group: Sequence[Solution]) -> str:
+    """The sizes of a group, and what it is held against."""
+    return escape(f"{solution_words.sizes(group)}, against {solution_words.bases(group)}")
 
 
 def columns(group: Sequence[Solution]) -> list[str]:

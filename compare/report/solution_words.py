@@ -28,6 +28,12 @@ def sizes(group: Sequence[Solution]) -> str:
     return base.label.split(f" {base.mask} ")[0]
 
 
+def bases(group: Sequence[Solution]) -> str:
+    """What the solutions are held against, with the precision of its products."""
+    precisions = dict.fromkeys(each.base.problem.matmul_precision for each in group)
+    return f"naive float32 {' and '.join(precisions)}"
+
+
 def time(each: Solution, name: PassName) -> str:
     """The time ratio of a pass with its interval, marked where it was not formed within rounds."""
     if name not in each.times:
@@ -52,7 +58,7 @@ def summary(rows: Iterable[Row]) -> list[str]:
     groups = by_sizes(solutions(rows))
     if not groups:
         return []
-    lines = [f"{sizes(groups[0])}, against naive float32 ({UNPAIRED}: not in turns):"]
+    lines = [f"{sizes(groups[0])}, against {bases(groups[0])} ({UNPAIRED}: not in turns):"]
     for backend in dict.fromkeys(each.row.contender.backend for each in groups[0]):
         own = [each for each in groups[0] if each.row.contender.backend == backend]
         lines += [f"least memory: {_said(for_memory(own)[0])}", f"least time: {_said(for_time(own)[0])}"]
