@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compare import composing, inputs, prediction
+from tests.variants.test_conformance import adapter_of, problem
+
 jax = pytest.importorskip("jax")
 check_grads = import_module("jax.test_util").check_grads
 fused_chunked, naive_lean = (import_module(f"jax_attn.variants.{name}") for name in ("fused_chunked", "naive_lean"))
@@ -48,3 +51,16 @@ def test_blocks_that_are_no_divisor_and_segments_of_several_blocks(monkeypatch: 
         assert [part.stop - part.start for part, _ in found] == [3, 3]
         assert found[-1][1].stop == keys
         assert found[-1][1].start == (7 if parsed.kind == "window" else 0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("heads", [(1, 1), (4, 2)], ids=str)
+def test_lean_naive_keeps_one_matrix_between_forward_and_backward(dtype: str, heads: tuple[int, int]) -> None:
+    """Once it kept the probabilities twice: for the softmax, and in another shape for the product."""
+    where = problem("causal", dtype=dtype, heads=heads, lengths=(512, 512), head_dim=8)
+    adapter = adapter_of("jax")
+    tensors = tuple(adapter.put(each, where.dtype) for each in inputs.draw(where))
+    whole = composing.composed(naive_lean.attention, "jax_attn", where)
+    programs = adapter.programs(whole, "jit", tensors, where.matmul_precision)
+    matrix = prediction.score_bytes(where)
+    assert matrix <= programs.saved_bytes(adapter.block(programs.save())) <= 1.1 * matrix
