@@ -28,5 +28,5 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
     if q.dtype not in (torch.bfloat16, torch.float16):
         return f"cuDNN needs bfloat16 or float16, got {q.dtype}"
     sizes = sdpa.sizes_refused(q, k, v, mask, causal_square=True, multiple=8)
-    reason = sizes or sdpa.asked(SDPBackend.CUDNN_ATTENTION, q, k, v, mask)
+    reason = sizes or sdpa.asked("CUDNN_ATTENTION", q, k, v, mask)
     return f"cuDNN: {reason}" if reason else ""

@@ -27,5 +27,5 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
     if q.shape[2] != k.shape[2]:
         return f"memory-efficient attention needs as many key heads as query heads, got {k.shape[2]} and {q.shape[2]}"
     sizes = sdpa.sizes_refused(q, k, v, mask, causal_square=False, multiple=4)
-    reason = sizes or sdpa.asked(SDPBackend.EFFICIENT_ATTENTION, q, k, v, mask)
+    reason = sizes or sdpa.asked("EFFICIENT_ATTENTION", q, k, v, mask)
     return f"memory-efficient attention: {reason}" if reason else ""

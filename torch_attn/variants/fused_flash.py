@@ -29,5 +29,5 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
     if on_gpu and mask.kind in ("window", "strided"):
         return f"PyTorch's flash attention takes no mask on a GPU, got {mask.kind}"
     sizes = sdpa.sizes_refused(q, k, v, mask, causal_square=on_gpu, multiple=8 if on_gpu else 1)
-    reason = sizes or (sdpa.asked(SDPBackend.FLASH_ATTENTION, q, k, v, mask) if on_gpu else "")
+    reason = sizes or (sdpa.asked("FLASH_ATTENTION", q, k, v, mask) if on_gpu else "")
     return f"flash attention: {reason}" if reason else ""
