@@ -9,7 +9,7 @@ import msgspec
 from compare.device_rate import DeviceRate
 from compare.records import Device, PassName, Record, Row
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Malloc = Literal["recycle", "system"]
 Workers = Literal["backend", "contender"]
@@ -57,7 +57,10 @@ class Source(Record, frozen=True):
 
 
 class Run(Record, frozen=True, tag_field="kind", tag="run"):
-    """The circumstances of a run; the first line of ``results.jsonl``, written again as more of them is known."""
+    """The circumstances of a run; the first line of ``results.jsonl``, written again as more of them is known.
+
+    ``code``: a digest of the program's own source and of the user's kernels.  ``sources``: the runs of a merged one.
+    """
 
     schema_version: int
     program_version: str
@@ -69,6 +72,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     backends: tuple[DeviceReport, ...] = ()
     planned_cases: int | None = None
     rates: tuple[DeviceRate, ...] = ()
+    code: str = ""
     sources: tuple[Source, ...] = ()
 
 

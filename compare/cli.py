@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def merge(given: Sequence[str]) -> int:
-    """``merge``: 0, or 2 with one line where the results do not belong together."""
+    """``merge``: as a run that had measured all of it, or 2 with one line where the results do not belong together."""
     parser = merge_parser()
     options = parser.parse_args(given[1:])
     from compare import merging
@@ -52,7 +52,7 @@ def merge(given: Sequence[str]) -> int:
     try:
         check_out(options.out)
         run, rows = merging.merged(options.results, printable(shlex.join(["python", "-m", "compare", *given])))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     from rich.console import Console
 
@@ -63,7 +63,7 @@ def merge(given: Sequence[str]) -> int:
     for record in (run, *rows):
         log.append(record)
     study.publish(run, joined(rows), options.out, Console())
-    return OK
+    return exit_code(rows)
 
 
 def examine() -> int:

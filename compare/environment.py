@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from compare import own_kernel
+from compare.backends import BACKENDS
 from compare.circumstances import Malloc, Settings
 
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # where the kernel gives them to those who ask (madvise)
@@ -84,6 +87,18 @@ def relevant(environment: Mapping[str, str]) -> dict[str, str]:
 def printable(text: str) -> str:
     """The text with bytes that are not UTF-8 spelled out, as they come in arguments and variables."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def code(variants: Iterable[str]) -> str:
+    """A digest of the program's source, and of the files of the user's own functions among the variants."""
+    here = Path(__file__).parents[1]
+    packages = ("compare", *(entry.package.replace(".", "/") for entry in BACKENDS.values()))
+    files = [path for package in packages for path in sorted((here / package).rglob("*.py"))]
+    files += [own_kernel.file_of(each) for each in sorted(set(variants)) if own_kernel.is_own(each)]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def host() -> dict[str, str]:

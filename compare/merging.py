@@ -6,6 +6,7 @@ Merging twice, or what was merged before, changes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from msgspec.structs import replace
 
 from compare import results
 from compare.circumstances import Run, Source
-from compare.records import Row
+from compare.records import Problem, Row
 
-# Which device of its kind a job was given changes no result.
-PLACES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-UNCOMPARED = ("import_s", "start_s", "missing_modes")
-MACHINE = ("processor", "cores")
+# Where a job ran and where its caches lay, which changes no result.
+PLACES = re.compile(r"(CUDA|NVIDIA)_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|CUDA_MPS_\w+|\w+_CACHE_DIR")
+COMPARED = ("device", "device_name", "versions", "flags")
+MACHINE = {"cpu": ("processor", "cores", "python"), "gpu": ("python",)}
+
+Found = tuple[Path, Run, list[Row]]
 
 
 def merged(paths: Sequence[Path], command: str) -> tuple[Run, list[Row]]:
@@ -29,19 +32,41 @@ def merged(paths: Sequence[Path], command: str) -> tuple[Run, list[Row]]:
     Raises ValueError where they do not belong together.
     """
     files = [(path, *results.lines(results_file(path))) for path in paths]
-    first_path, first, _ = files[0]
-    for path, run, _ in files[1:]:
-        if difference := next(differences(first, run), None):
-            raise ValueError(f"{path} is not of the same study as {first_path}: {difference}")
-    rows: dict[tuple[object, ...], tuple[Path, Row]] = {}
-    for path, _, found in files:
-        for row in found:
-            known_path, known = rows.setdefault((row.problem, row.contender, row.process), (path, row))
-            if known != row:
-                case = f"{row.contender.name} at {row.problem.label}"
-                raise ValueError(f"{path} and {known_path} both measured {case}, with other outcomes; leave one out")
-    found = sorted((row for _, row in rows.values()), key=lambda row: msgspec.structs.astuple(row.problem))
-    return joined([run for _, run, _ in files], command), found
+    check_circumstances(files)
+    check_problems(files)
+    rows = {(row.problem, row.contender, row.process): row for _, _, found in files for row in found}
+    ordered = sorted(rows.values(), key=lambda row: msgspec.structs.astuple(row.problem))
+    return joined([run for _, run, _ in files], command), ordered
+
+
+def check_circumstances(files: Sequence[Found]) -> None:
+    """Refuse runs of other circumstances than any run before them."""
+    known: dict[str, tuple[Path, Any]] = {}
+    for path, run, _ in files:
+        own = dict(circumstances(run))
+        for name, value in own.items():
+            first, before = known.setdefault(name, (path, value))
+            if before != value:
+                raise ValueError(f"{path} is not of the same study as {first}: {name} is {value}, and {before} there")
+
+
+def check_problems(files: Sequence[Found]) -> None:
+    """Refuse a problem of which two files hold different parts: its contenders never took turns."""
+    held: dict[Problem, list[tuple[Path, list[Row]]]] = {}
+    for path, _, rows in files:
+        own: dict[Problem, list[Row]] = {}
+        for row in rows:
+            own.setdefault(row.problem, []).append(row)
+        for problem, found in own.items():
+            held.setdefault(problem, []).append((path, found))
+    for problem, parts in held.items():
+        whole_path, whole = max(parts, key=lambda part: len(part[1]))
+        for path, found in parts:
+            if any(row not in whole for row in found):
+                raise ValueError(
+                    f"{path} and {whole_path} both measured {problem.label}, each by itself: contenders are compared "
+                    "only where they took turns; leave one of the two out"
+                )
 
 
 def results_file(path: Path) -> Path:
@@ -74,27 +99,16 @@ def sources_of(run: Run) -> tuple[Source, ...]:
     return run.sources or (Source(command=run.command, date=run.date, planned_cases=run.planned_cases),)
 
 
-def differences(one: Run, other: Run) -> Iterator[str]:
-    """What keeps two runs from being compared, as words."""
-    known, found = dict(circumstances(one)), dict(circumstances(other))
-    for name in known | found:
-        absent = name not in known or name not in found
-        if absent and name.startswith("backend "):  # it did not take part, or the run ended before it had started
-            continue
-        if absent or known[name] != found[name]:
-            yield f"{name} is {found.get(name, 'not set')}, and {known.get(name, 'not set')} there"
-
-
 def circumstances(run: Run) -> Iterator[tuple[str, Any]]:
-    """All that changes results, by name."""
+    """All that changes results, by name.  A backend that did not take part says nothing."""
     yield "schema version", run.schema_version
     yield "program version", run.program_version
+    yield "code", run.code
     yield from msgspec.structs.asdict(run.settings).items()
-    if run.settings.device == "cpu":
-        yield from ((f"host {name}", run.host.get(name)) for name in MACHINE)
+    yield from ((f"host {name}", run.host.get(name)) for name in MACHINE[run.settings.device])
     for report in run.backends:
-        for name, value in msgspec.structs.asdict(report).items():
-            if name not in UNCOMPARED:
-                yield f"backend {report.backend} {name}", value
-    for by, variables in run.environment.items():
-        yield from ((f"{by} {name}", value) for name, value in variables.items() if name not in PLACES)
+        yield from ((f"{report.backend} {name}", getattr(report, name)) for name in COMPARED)
+    ours = run.environment.get("set", {})
+    inherited = run.environment.get("inherited", {})
+    told = {name: value for name, value in inherited.items() if name not in ours and not PLACES.fullmatch(name)}
+    yield "environment variables", told

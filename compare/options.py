@@ -65,7 +65,7 @@ def check_search(options: argparse.Namespace) -> None:
     """Refuse what a search for the longest sequence cannot have."""
     if options.max_seq_len is None:
         return
-    for option in ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch"):
+    for option in ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch", "shard"):
         if getattr(options, option):
             raise ValueError(
                 f"--max-seq-len looks for a length and times nothing; leave --{option.replace('_', '-')} out"

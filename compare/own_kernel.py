@@ -23,6 +23,11 @@ def is_own(variant: str) -> bool:
     return ".py:" in variant
 
 
+def file_of(variant: str) -> Path:
+    """The file of such a variant."""
+    return Path(variant.rpartition(":")[0])
+
+
 def check(variant: str) -> None:
     """Refuse a file that is not there or not Python, and a function that it does not define.  Raises ValueError."""
     path, _, function = variant.rpartition(":")

@@ -37,10 +37,8 @@ BY_VARIANT = {
     "strided": SPARSE,
 }
 # Fused kernels that skip what a window hides; the others compute all of it and mask the most.
-SKIPS_WINDOW = (
-    *("jax:fused_chunked", "jax:fused_cudnn", "jax:tokamax_mosaic", "jax:tokamax_triton"),
-    *("torch:flex", "torch:varlen"),
-)
+SKIPS_WINDOW = ("jax:fused_chunked", "jax:fused_cudnn", "torch:flex", "torch:varlen")
+PREFERRED = ("ieee", "tf32", "default")  # arithmetic of a base; the default is another one in each framework
 
 
 class Solution(msgspec.Struct, frozen=True):
@@ -67,6 +65,8 @@ def remedies_of(row: Measurement) -> tuple[str, ...]:
     """
     variant = row.ran or row.contender.variant
     found = [BY_VARIANT[variant]] if variant in BY_VARIANT else []
+    if variant == "naive_lean" and row.contender.mode in ("compile", "graph"):  # where it is naive itself
+        found = []
     if _sparse(row.problem):
         if not {FLASH, SPARSE} & set(found):
             return ()
@@ -116,9 +116,9 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
         and (not single or each.problem.matmul_precision == row.problem.matmul_precision)
     ]
 
-    def rank(each: Measurement) -> tuple[bool, int, bool]:
+    def rank(each: Measurement) -> tuple[int, bool, int]:
         other_mode = each.contender.mode != row.contender.mode
-        return other_mode, masks.index(each.problem.mask), each.problem.matmul_precision != "ieee"
+        return PREFERRED.index(each.problem.matmul_precision), other_mode, masks.index(each.problem.mask)
 
     return min(fitting, key=rank, default=None)
 

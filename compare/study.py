@@ -83,6 +83,7 @@ def run_record(plan: Plan, cache: Path) -> Run:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=plan.command,
         settings=plan.settings,
+        code=environment.code(contender.variant for contender in plan.contenders),
         planned_cases=len(plan.problems) * len(plan.contenders),
         host=environment.host(),
         environment={"set": workers, "inherited": environment.relevant(os.environ)},

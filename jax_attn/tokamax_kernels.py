@@ -19,7 +19,7 @@ def call(kernel: Kernel, q: Array, k: Array, v: Array, mask: Mask, scale: float 
 
     Raises NotImplementedError for what `refusal` names, and for what tokamax's kernel does not do.
     """
-    if reason := refusal(q, k, mask):
+    if reason := refusal(kernel, q, k, mask):
         raise NotImplementedError(f"tokamax: {reason}")
     tokamax: Any = import_module("tokamax")
     out: Array = tokamax.dot_product_attention(
@@ -34,7 +34,7 @@ def call(kernel: Kernel, q: Array, k: Array, v: Array, mask: Mask, scale: float 
     return out
 
 
-def refusal(q: Array, k: Array, mask: Mask) -> str:
+def refusal(kernel: Kernel, q: Array, k: Array, mask: Mask) -> str:
     """Why tokamax has nothing for this here; empty where only its kernel can tell."""
     if find_spec("tokamax") is None:
         return "is not installed; on Python 3.12 and newer: pip install 'attention-compare[tokamax]'"
@@ -44,4 +44,6 @@ def refusal(q: Array, k: Array, mask: Mask) -> str:
         return "needs at least one query and one key"
     if mask.kind == "strided":
         return "has no strided mask"
+    if mask.kind == "window" and kernel == "triton":
+        return "its Triton kernel would hold a whole T x S mask for a window"
     return ""

@@ -64,7 +64,7 @@ def remedies_table() -> str:
             if (contender.variant, problem.dtype) != (variant, dtype) or contender.mode == "eager":
                 continue
             name = f"`{contender.name}` {problem.dtype}" + (f", ran `{each.row.ran}`" if each.row.ran else "")
-            ratios = [fmt.ratio(each.times["step"]), solution_words.share(each.peak)]
+            ratios = [solution_words.time(each, "step").replace("*", "\\*"), solution_words.share(each.peak)]
             error = f"{each.worst.max_error:.1e}" if each.worst else "–"
             time = f"{fmt.time(device_time(each.row.passes['step']))} ms"
             lines.append("| " + " | ".join([", ".join(each.remedies), name, time, *ratios, error]) + " |")

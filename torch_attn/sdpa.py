@@ -63,10 +63,13 @@ def sizes_refused(q: Tensor, k: Tensor, v: Tensor, mask: Mask, *, causal_square:
 
 
 def asked(kernel: str, q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
-    """Why PyTorch itself would not run a kernel on a GPU, in its own words; empty where it would."""
+    """Why PyTorch itself would not run a kernel on a GPU, in its own words; empty where it would.
+
+    A compiled program breaks its graph here where its shapes are dynamic, for they are no constants then.
+    """
     trained = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
-    shapes = tuple(tuple(each.shape) for each in (q, k, v))
-    answer: str = _answer(kernel, shapes, q.dtype, str(q.device), mask.kind, trained)
+    tensors = tuple((tuple(x.shape), tuple(x.stride()), x.dtype) for x in (q, k, v))
+    answer: str = _answer(kernel, tensors, str(q.device), mask.kind, trained)
     return answer
 
 
@@ -77,15 +80,18 @@ def _answer(*question: Any) -> str:
 
 @cache
 def _asked_once(
-    kernel: str, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: str, kind: str, trained: bool
+    kernel: str, tensors: Sequence[tuple[Any, Any, torch.dtype]], device: str, kind: str, trained: bool
 ) -> str:
-    (_, t, n, _), (_, s, k, _), _ = shapes
     with FakeTensorMode():  # shapes without memory: it asks for nothing else
-        tensors = [torch.empty(each, dtype=dtype, device=device, requires_grad=trained) for each in shapes]
-        seen = torch.empty((t, s), dtype=torch.bool, device=device) if kind in ("window", "strided") else None
-        query, key, value = (each.transpose(1, 2) for each in tensors)
-    params = SDPAParams(query, key, value, seen, 0.0, kind == "causal", n != k)
-    with warnings.catch_warnings(record=True) as heard:
+        q, k, v = (
+            torch.empty_strided(*sizes, dtype=dtype, device=device, requires_grad=trained) for *sizes, dtype in tensors
+        )
+        seen = None
+        if kind in ("window", "strided"):
+            seen = torch.empty(q.shape[1], k.shape[1], dtype=torch.bool, device=device)
+        query, key, value = (each.transpose(1, 2) for each in (q, k, v))
+    params = SDPAParams(query, key, value, seen, 0.0, kind == "causal", q.shape[2] != k.shape[2])
+    with sdpa_kernel(getattr(SDPBackend, kernel)), warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         if ASKED[kernel](params, True):
             return ""

@@ -63,7 +63,7 @@ def _scores(mask: Mask, size: int, q: Array, kt: Array, block: Array, first_key:
 def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
     def run(keys: slice, block: Array, q: Array) -> tuple[Array, Array]:
         scores = _scores(mask, size, q, kt[..., keys], block, keys.start)
-        weights = jnp.exp(scores - (top := scores.max(axis=-1, keepdims=True)))
+        weights = jnp.exp(scores - (top := scores.max(axis=-1, keepdims=True, initial=HIDDEN)))
         total = weights.sum(axis=-1, keepdims=True)
         return (_product(weights.astype(v.dtype), v[:, :, keys]) / total).astype(q.dtype), top + jnp.log(total)
 

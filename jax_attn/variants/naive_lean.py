@@ -46,7 +46,7 @@ def _wide(x: Array) -> Array:
 
 def _forward(scores: Array, v: Array) -> tuple[Array, tuple[Array, Array, Array]]:
     # One kernel for the maximum and one for the rest are faster on a GPU than XLA's one for both.
-    top = jax.lax.optimization_barrier(scores.max(axis=-1, keepdims=True))  # type: ignore[no-untyped-call]
+    top = jax.lax.optimization_barrier(scores.max(axis=-1, keepdims=True, initial=-jnp.inf))  # type: ignore[no-untyped-call]
     weights = jnp.exp(_wide(scores) - _wide(top))
     weights = (weights / weights.sum(axis=-1, keepdims=True)).astype(scores.dtype)
     out = jnp.matmul(weights, v)
@@ -59,7 +59,7 @@ def _backward(kept: tuple[Array, Array, Array], d_out: Array) -> tuple[Array, Ar
     # The row sums of weights x d_weights are those of out x d_out, which are shorter rows (FlashAttention's step).
     delta = (_wide(out) * _wide(d_out)).sum(axis=-1, keepdims=True)
     d_scores = (_wide(weights) * (_wide(d_weights) - delta)).astype(weights.dtype)
-    return d_scores, jnp.matmul(weights.swapaxes(-1, -2), d_out)
+    return d_scores, jnp.matmul(weights.swapaxes(-1, -2), d_out).astype(v.dtype)
 
 
 weighted.defvjp(_forward, _backward)

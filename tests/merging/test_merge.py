@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from compare.cli import main
 from compare.results import REPORT, RESULTS, Log, lines
 from tests.run_fake import GOOD, arguments, rows_of, run_of
-from tests.samples import EAGER, measurement, problem, run
+from tests.samples import COMPILE, EAGER, agreement, measurement, problem, run
 
 
 def written(folder: Path, record, *rows) -> Path:
@@ -82,25 +82,47 @@ def test_other_settings_devices_and_versions_are_refused(
         "budget_s is 99.0": replace(record, settings=replace(record.settings, budget_s=99.0)),
         "device_name is another": replace(record, backends=(replace(backend, device_name="another"),)),
         "versions is ": replace(record, backends=(replace(backend, versions={"it": "9"}),)),
-        "inherited XLA_FLAGS is -x, and not set there": replace(
+        "environment variables is {'XLA_FLAGS': '-x'}, and {} there": replace(
             record, environment=record.environment | {"inherited": {"XLA_FLAGS": "-x"}}
         ),
+        "code is other": replace(record, code="other"),
         "program version is 9": replace(record, program_version="9"),
     }
     for number, (said, other) in enumerate(others.items()):
         path = written(tmp_path / str(number), other, measurement(problem(256)))
         assert said in refusal(capsys, halves[0], path, out=tmp_path / "out")
-    elsewhere = replace(record, environment=record.environment | {"inherited": {"CUDA_VISIBLE_DEVICES": "3"}})
+    elsewhere = replace(
+        record,
+        environment=record.environment | {"inherited": {"CUDA_VISIBLE_DEVICES": "3", "TRITON_CACHE_DIR": "/scratch/3"}},
+    )
     assert merge(halves[0], written(tmp_path / "e", elsewhere), out=tmp_path / "out") == 0
 
 
-def test_two_outcomes_of_one_case_are_refused(
+def test_contenders_that_never_took_turns_are_not_set_beside_each_other(
     tmp_path: Path, halves: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = written(tmp_path / "again", run(), measurement(problem(64), alone=True))
-    line = refusal(capsys, halves[0], again, out=tmp_path / "out")
-    assert "both measured" in line
-    assert "leave one out" in line
+    """Their ratio would be formed within rounds that never were; and which of two outcomes of one case is right?"""
+    others = {"another": measurement(problem(64), COMPILE), "again": measurement(problem(64), alone=True)}
+    for name, row in others.items():
+        path = written(tmp_path / name, run(), row)
+        assert "each by itself" in refusal(capsys, halves[0], path, out=tmp_path / "out")
+    part = written(tmp_path / "part", run(), measurement(problem(64)))
+    assert merge(part, halves[0], out=tmp_path / "out") == 0  # it has nothing that the other has not
+
+
+def test_a_third_run_is_held_against_all_before_it(
+    tmp_path: Path, halves: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, record = run().backends[0], run().backends[1]
+    alone = written(tmp_path / "alone", replace(run(), backends=(first,)), measurement(problem(256)))
+    newer = replace(run(), backends=(replace(record, versions={"torch": "99"}),))
+    late = written(tmp_path / "late", newer, measurement(problem(512)))
+    assert "torch versions" in refusal(capsys, alone, halves[0], late, out=tmp_path / "out")
+
+
+def test_a_disagreement_is_the_exit_code_of_a_merge_too(tmp_path: Path, halves: tuple[Path, Path]) -> None:
+    bad = written(tmp_path / "bad", run(), measurement(problem(512), agreement=agreement(False)))
+    assert merge(halves[0], bad, out=tmp_path / "out") == 1
 
 
 def test_what_is_no_result_is_refused(

@@ -64,3 +64,14 @@ def test_lean_naive_keeps_one_matrix_between_forward_and_backward(dtype: str, he
     programs = adapter.programs(whole, "jit", tensors, where.matmul_precision)
     matrix = prediction.score_bytes(where)
     assert matrix <= programs.saved_bytes(adapter.block(programs.save())) <= 1.1 * matrix
+
+
+@pytest.mark.parametrize("variant", [fused_chunked, naive_lean], ids=lambda each: each.__name__.rpartition(".")[2])
+def test_gradients_have_the_dtypes_of_their_tensors_and_nothing_is_a_length_too(variant: Any) -> None:
+    jnp = jax.numpy
+    for length in (0, 5):
+        q, k = (jnp.ones((1, length, 2, 4), jnp.float32) for _ in range(2))
+        v = jnp.ones((1, length, 2, 4), jnp.bfloat16)
+        out, vjp = jax.vjp(variant.attention, q, k, v)
+        assert [each.dtype.name for each in vjp(out)] == ["float32", "float32", "bfloat16"]
+        assert [each.shape for each in vjp(out)] == [each.shape for each in (q, k, v)]

@@ -64,3 +64,10 @@ def test_it_is_asked_once_and_inside_a_compiled_program_too(heard: list[Any]) ->
         assert float(compiled(*tensors(7)).max()) == 1
     assert len(heard) == 2
     torch._dynamo.reset()
+
+
+def test_the_layout_is_part_of_the_question(heard: list[Any]) -> None:
+    q, k, v = tensors(8)
+    sdpa.asked(KERNEL, q, k, v, Mask("full"))
+    sdpa.asked(KERNEL, q.transpose(1, 2).contiguous().transpose(1, 2), k, v, Mask("full"))
+    assert [each.query.stride() for each in heard] == [(192, 8, 32, 1), (192, 48, 8, 1)]

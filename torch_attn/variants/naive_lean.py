@@ -1,4 +1,4 @@
-"""Naive attention in PyTorch with the mask in the first product: one matrix of T x S between forward and backward."""
+"""Naive attention in PyTorch that keeps one matrix of T x S between forward and backward."""
 
 from __future__ import annotations
 
