@@ -40,7 +40,10 @@ OWN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         re.compile(r"masked_fill|Compare\w*Functor|bitwise|logical|arange|tri[lu]_|where|\b(le|lt|ge|gt|eq|ne)\b"),
     ),
     ("memset", re.compile(r"memset|FillFunctor", re.IGNORECASE)),
-    ("copy", re.compile(r"memcpy|direct_copy|CatArray|copy_kernel|multi_tensor_apply.*Copy<", re.IGNORECASE)),
+    (
+        "copy",
+        re.compile(r"memcpy|direct_copy|CatArray|copy_kernel|convert_dq_to|multi_tensor_apply.*Copy<", re.IGNORECASE),
+    ),
     ("reduction", re.compile(r"reduce_kernel|reduce_1Block", re.IGNORECASE)),
     ("scale", re.compile(r"(AUnary|BUnary)Functor<.*(Mul|Div)Functor")),
     ("elementwise", re.compile(r"elementwise", re.IGNORECASE)),

@@ -36,10 +36,10 @@ def call(kernel: Kernel, q: Array, k: Array, v: Array, mask: Mask, scale: float 
 
 def refusal(kernel: Kernel, q: Array, k: Array, mask: Mask) -> str:
     """Why tokamax has nothing for this here; empty where only its kernel can tell."""
+    if jax.default_backend() != "gpu":
+        return "needs an NVIDIA GPU"
     if find_spec("tokamax") is None:
         return "is not installed; on Python 3.12 and newer: pip install 'attention-compare[tokamax]'"
-    if jax.default_backend() != "gpu":
-        return "its kernels need an NVIDIA GPU"
     if not q.size or not k.size:
         return "needs at least one query and one key"
     if mask.kind == "strided":

@@ -48,7 +48,7 @@ def test_every_committed_pass_has_its_products_and_says_so_where_they_are_fused(
         found = {kind for kernel in result.kernels for kind in kinds.of(kernel)}
         untellable = any(untold(kernel) for kernel in result.kernels)
         assert untellable or found & {"matmul", "fused attention"}, row.contender.name
-        if "fused attention" in found:
+        if "fused attention" in found and row.contender.variant.startswith("naive"):
             assert NOT_NAIVE in {notice.code for notice in row.warnings}, row.contender.name
 
 
@@ -61,6 +61,7 @@ def test_every_committed_pass_has_its_products_and_says_so_where_they_are_fused(
         ("gemm_fusion_dot_general_7", "matmul"),
         ("dot.1", "matmul"),
         ("aten::bmm", "matmul"),
+        ("convert_dq_to_16bits", "copy"),  # cuDNN rounds the dQ that it summed up in float32
         ("void at::native::(anonymous namespace)::cunn_SoftMaxForward<4, float>(float*)", "softmax"),
         ("void (anonymous namespace)::softmax_warp_backward<float, float, float, 8>(float*)", "softmax"),
         ("aten::_softmax_backward_data", "softmax"),
