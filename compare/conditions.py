@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from compare.records import Conditions, Device, Notice
 
 OTHERS = 0.05  # of all CPUs: more than the system's own housekeeping
+BUSY = 0.25  # of all CPUs: frameworks share what is left unevenly, so not even a clear ratio is theirs
+BUSY_MACHINE = "busy-machine"  # the notice that withholds verdicts (compare.summary)
 STEAL = 0.01
 LEAST_TICKS = 100  # a second of one CPU: below, the ticks are too coarse for a share
 CLOCK_CHANGE = 0.05
@@ -59,9 +61,11 @@ class Watch:
     def conditions(self, pids: Iterable[int]) -> Conditions:
         """What it was like since the start; whose the load was is unknown once a worker has been replaced."""
         others, stolen = shares(self._before, ticks(pids))
+        known = others if frozenset(pids) == self._pids else None
         clocks = self._clocks_mhz
         return Conditions(
-            others_share=others if frozenset(pids) == self._pids else None,
+            others_share=known,
+            busy=self._gpu is None and (known or 0) > BUSY,
             stolen_share=stolen,
             clock_min_mhz=min(clocks, default=None),
             clock_max_mhz=max(clocks, default=None),
@@ -74,7 +78,7 @@ def notices(found: Conditions) -> tuple[Notice, ...]:
     notes = []
     if (found.others_share or 0) > OTHERS:
         text = f"other processes used {found.others_share:.0%} of the CPUs meanwhile; end them and rerun"
-        notes.append(Notice(code="other-load", text=text))
+        notes.append(Notice(code=BUSY_MACHINE if found.busy else "other-load", text=text))
     if (found.stolen_share or 0) > STEAL:
         text = f"the hypervisor gave {found.stolen_share:.0%} of the CPU time to other machines; rerun at another time"
         notes.append(Notice(code="stolen-time", text=text))

@@ -169,13 +169,17 @@ class Notice(Record, frozen=True):
 
 
 class Conditions(Record, frozen=True):
-    """The machine while a case was sampled: CPU shares of other processes and of other machines, the GPU's clock."""
+    """The machine while a case was sampled: CPU shares of other processes and of other machines, the GPU's clock.
+
+    ``busy``: other processes used so much of the CPUs that were timed that no verdict can be had.
+    """
 
     others_share: float | None = None
     stolen_share: float | None = None
     clock_min_mhz: int | None = None
     clock_max_mhz: int | None = None
     throttles: tuple[str, ...] = ()
+    busy: bool = False
 
 
 class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):

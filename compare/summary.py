@@ -13,7 +13,9 @@ from math import exp, hypot, inf, isfinite, log, sqrt
 from statistics import fmean, median, stdev
 
 import msgspec
+from msgspec.structs import replace
 
+from compare.conditions import BUSY_MACHINE
 from compare.records import Contender, Measurement, PassName, PassResult
 
 CONFIDENCE = 0.95
@@ -22,13 +24,17 @@ TARGET_HALF_WIDTH = 0.005  # so narrow that an interval about 1 lies within the 
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A median with its 95% interval over ``rounds`` rounds; ``by_process`` has each one's where there are several."""
+    """A median with its 95% interval over ``rounds`` rounds; ``by_process`` has each one's where there are several.
+
+    ``busy``: of a ratio, other processes used the timed CPUs meanwhile, so it bears no verdict.
+    """
 
     median: float
     low: float
     high: float
     rounds: int
     by_process: tuple[float, ...] = ()
+    busy: bool = False
 
     @property
     def half_width(self) -> float:
@@ -162,7 +168,8 @@ def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Es
         return None
     if name not in row.passes or name not in reference.passes:
         return None
-    return paired_ratio(row.passes[name], reference.passes[name])
+    busy = any(notice.code == BUSY_MACHINE for notice in (*row.warnings, *reference.warnings))
+    return replace(paired_ratio(row.passes[name], reference.passes[name]), busy=busy)
 
 
 def target_half_width(same_within: float) -> float:

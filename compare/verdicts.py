@@ -42,6 +42,8 @@ class Compared(msgspec.Struct, frozen=True):
 
 def verdict(relative: Estimate, same_within: float) -> Verdict:
     """What a ratio (time over the reference's time) says, and each of its processes with it: no mean of opposites."""
+    if relative.busy:
+        return "UNDECIDED"
     found = _of_range(relative.low, relative.high, same_within)
     return found if all(_on_the_side(found, each, same_within) for each in relative.by_process) else "UNDECIDED"
 
@@ -102,6 +104,8 @@ def settled(relative: Estimate, same_within: float) -> Verdict:
 
 def advice(relative: Estimate, same_within: float) -> str:
     """What would decide an undecided ratio, in words."""
+    if relative.busy:
+        return "an idle machine: other processes used more than a quarter of the CPUs meanwhile"
     if widened(relative) or (relative.by_process and settled(relative, same_within) == "UNDECIDED"):
         low, high = min(relative.by_process), max(relative.by_process)
         return f"more processes (--processes): those that ran differ, {low:.3f}x to {high:.3f}x"

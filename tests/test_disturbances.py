@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,22 @@ def test_shares_are_of_all_cpu_time_and_without_our_own(monkeypatch: pytest.Monk
     # 1000 ticks: 400 idle, 50 stolen, so 550 busy, of which 300 ours
     assert (found.others_share, found.stolen_share) == (0.25, 0.05)
     assert [notice.code for notice in conditions.notices(found)] == ["other-load", "stolen-time"]
+
+
+@pytest.mark.parametrize(
+    ("device", "ours", "code"), [("cpu", 300, "busy-machine"), ("cpu", 301, "other-load"), ("gpu", 300, "other-load")]
+)
+def test_timed_cpus_that_others_use_by_more_than_a_quarter_are_busy(
+    monkeypatch: pytest.MonkeyPatch, device: Any, ours: int, code: str
+) -> None:
+    """A GPU's times do not hang on the host's CPUs like that."""
+    moments = conditions.Ticks(1000, 500, 0, 100), conditions.Ticks(2000, 949, 0, 100 + ours)
+    monkeypatch.setattr(conditions, "ticks", ticking(*moments))
+    watch = conditions.Watch(device)
+    watch.start([])
+    found = watch.conditions([])
+    assert found.others_share == (551 - ours) / 1000
+    assert [notice.code for notice in conditions.notices(found)] == [code]
 
 
 def test_with_a_replaced_worker_nobody_knows_whose_the_load_was(monkeypatch: pytest.MonkeyPatch) -> None:

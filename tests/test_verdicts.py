@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from compare import reasons, verdicts
-from compare.records import Measurement
+from compare.conditions import BUSY_MACHINE
+from compare.records import Measurement, Notice
 from compare.report import verdict_words
 from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
 from tests import samples
@@ -203,3 +204,15 @@ def test_a_small_difference_between_two_processes_on_a_cpu_is_cautioned() -> Non
     within = [replace(each, reference=replace(samples.EAGER, mode="compile")) for each in found]
     assert verdict_words.cautions(within, settings) == []  # one process
     assert verdict_words.cautions(within, replace(settings, workers="contender")) != []
+
+
+def test_a_busy_machine_bears_no_verdict_however_clear_the_ratio() -> None:
+    """Beside a test suite eager PyTorch once read 18.8 times as slow as it is: no interval holds such a thing."""
+    where = samples.problem(1024)
+    reference, slow = samples.measurement(where), samples.measurement(where, samples.EAGER, 9e-3)
+    noticed = (Notice(code=BUSY_MACHINE, text="others"),)
+    for rows in ((reference, replace(slow, warnings=noticed)), (replace(reference, warnings=noticed), slow)):
+        found = verdicts.compared(rows, 0.01)
+        assert {each.verdict for each in found} == {"UNDECIDED"}
+        assert "idle machine" in verdicts.advice(found[0].ratio, 0.01)
+    assert {each.verdict for each in verdicts.compared((reference, slow), 0.01)} == {"SLOWER"}

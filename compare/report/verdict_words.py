@@ -47,7 +47,8 @@ def verdict_note(same_within: float) -> str:
     return (
         f"SAME: the whole 95% interval of the ratio lies within {within} of 1. FASTER, SLOWER: otherwise, and the "
         "interval excludes 1. UNDECIDED: the rest. Where several processes ran, each of them must lie on the verdict's "
-        "side. A verdict holds for the processes that ran."
+        "side, and on a CPU other programs must have left three quarters of it. A verdict holds for the processes that "
+        "ran."
     )
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from compare.contract import Mask
 
-torch = pytest.importorskip("torch")
-sdpa = import_module("torch_attn.sdpa")
+torch, sdpa = import_module("torch"), import_module("torch_attn.sdpa")
 KERNEL = "CUDNN_ATTENTION"
 
 
