@@ -39,7 +39,7 @@ def refusal(kernel: Kernel, q: Array, k: Array, mask: Mask) -> str:
     if jax.default_backend() != "gpu":
         return "needs an NVIDIA GPU"
     if find_spec("tokamax") is None:
-        return "is not installed; on Python 3.12 and newer: pip install 'attention-compare[tokamax]'"
+        return "is not installed; on Python 3.12 and newer: pip install '.[tokamax]'"
     if not q.size or not k.size:
         return "needs at least one query and one key"
     if mask.kind == "strided":
