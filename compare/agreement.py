@@ -1,4 +1,4 @@
-"""Every output and gradient against the float64 oracle and against the other contenders, in a process of its own.
+"""Every output and gradient against the float64 oracle and against the other contenders.
 
 The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the
 difference over the size of the row's terms (`compare.oracle.RowSizes`).  Its maximum and its root mean square over the
@@ -10,47 +10,38 @@ orders of magnitude outside.
 
 from __future__ import annotations
 
-import socket
-import sys
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import combinations
-from math import ceil
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compare import inputs, oracle
-from compare.channel import Channel
 from compare.contract import parse_mask
-from compare.errors import NEIGHBOURS, NOT_FINITE, Worst, largest_nearby, rounding_error, row_errors
-from compare.oracle import RowSizes
-from compare.records import Agreement, Device, Problem, Record, TensorError
-from compare.slices import Slice, drawn_slices, within
+from compare.errors import (
+    NOT_FINITE,
+    Worst,
+    gap_in,
+    largest_nearby,
+    pieces,
+    row_errors,
+    spread,
+)
+from compare.oracle import RowSizes, Tensors
+from compare.records import Agreement, Device, Problem, TensorError
+from compare.slices import Slice, checked_rows
+from compare.yardstick import FACTOR, Yardstick
 
 Array = NDArray[Any]
 Found = dict[str, dict[str, Array]]
+Rowwise = TypeVar("Rowwise", Tensors, RowSizes)
 
-CHUNK_NUMBERS = 2**22  # that are compared at a time
 # Two contenders may differ by both their allowances, and by as much again: one of them may be no better than allowed.
 GAP_FACTOR = 4.0
-FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
-
-
-class Judge(Record, frozen=True, tag=True):
-    """Judge the arrays that each contender left in its folder, within about ``budget_s`` of oracle time."""
-
-    problem: Problem
-    device: Device
-    folders: dict[str, str]
-    budget_s: float
-
-
-class Judged(Record, frozen=True, tag=True):
-    """The agreement of each contender, by folder name."""
-
-    agreements: dict[str, Agreement]
 
 
 UNSOUND = Worst()
@@ -64,13 +55,14 @@ class Comparison:
         """``found`` is what each contender computed on q, k, v and dO: its name -> ``pass.tensor`` -> array."""
         self.problem, self.device = problem, device
         self.q, self.k, self.v, self.do = tensors
-        self.mask = parse_mask(problem.mask)
+        self.mask, self.rows = parse_mask(problem.mask), checked_rows(problem)
         self.arrays = {
             name: {key: array for key, array in files.items() if self._is_sound(key, array)}
             for name, files in found.items()
         }
         self.unsound = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
-        self.yardstick = {tensor: Worst() for tensor in FACTOR}
+        self.yardstick = Yardstick(problem)
+        self.cut_yardstick = Yardstick(problem)  # of TF32 products that cut their operands off
         self.errors = {name: {_tensor_of(key): Worst() for key in files} for name, files in self.arrays.items()}
         self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
         self.checked = 0
@@ -82,42 +74,59 @@ class Comparison:
         return array.shape == shapes[key.split(".")[1]].shape and bool(np.isfinite(array).all())
 
     def check(self, part: Slice) -> None:
-        """Compute the oracle on one slice and hold every contender against it."""
-        tensors = (part.of("out", self.q), part.of("dk", self.k), part.of("dv", self.v), part.of("out", self.do))
+        """Compute the oracle on the rows of one slice that are checked and hold every contender against it."""
+        queries, keys = self.rows
+        q, do = part.of("out", self.q, queries), part.of("out", self.do, queries)
+        tensors = (q, part.of("dk", self.k), part.of("dv", self.v), do)
         scale = self.problem.head_dim**-0.5
         layers = self.problem.layers
-        truth, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers)
-        working = oracle.working(self.problem, self.device)
-        rough, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, working, layers)
-        for tensor, worst in self.yardstick.items():
-            difference = getattr(rough, tensor).astype(np.float64) - getattr(truth, tensor)
-            worst.add(row_errors(difference, getattr(sizes, tensor)))
+        truth, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers, queries)
+        truth, sizes = _known(truth, keys), _known(sizes, keys)
+        for yardstick, arithmetic in (
+            (self.yardstick, oracle.working(self.problem, self.device)),
+            (self.cut_yardstick, oracle.cutting(self.problem, self.device)),
+        ):
+            if arithmetic:
+                rough, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, arithmetic, layers, queries)
+                yardstick.add(_known(rough, keys), truth, sizes)
         for name, files in self.arrays.items():
             for key, array in files.items():
                 tensor = key.split(".")[1]
-                difference = part.of(tensor, array) - getattr(truth, tensor)
+                difference = self._of(part, tensor, array) - getattr(truth, tensor)
                 self.errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
         self.cross(part, sizes)
         self.checked += 1
         largest = RowSizes(sizes.out.max(0), sizes.dq.max(0), sizes.dk, sizes.dv)
         self.largest = RowSizes(*map(np.maximum, self.largest, largest)) if self.largest else largest
 
+    def _of(self, part: Slice, tensor: str, array: Array) -> Array:
+        return part.of(tensor, array, self.rows.keys if tensor in ("dk", "dv") else self.rows.queries)
+
     def cross(self, part: Slice, sizes: RowSizes) -> None:
         """Hold the contenders against each other on one slice."""
         for tensor, gaps, one, other in self._pairs():
-            gaps.add(row_errors(part.of(tensor, one) - part.of(tensor, other), getattr(sizes, tensor)))
+            difference = self._of(part, tensor, one) - self._of(part, tensor, other)
+            gaps.add(row_errors(difference, getattr(sizes, tensor)))
 
     def cross_everywhere(self) -> None:
-        """Hold the contenders against each other on the whole tensors, on the largest size near a position."""
-        if self.largest is None or self.checked == self.problem.batch * self.problem.kv_heads:
+        """Hold the contenders against each other on the whole tensors, on the largest size near a position.
+
+        Where not all rows were checked, the sizes of most keys' rows are not known, and their gradients stay out.
+        """
+        whole = len(self.rows.queries) == self.problem.q_len
+        if self.largest is None or (whole and self.checked == self.problem.batch * self.problem.kv_heads):
             return
-        sizes = RowSizes(*map(largest_nearby, self.largest))
-        for tensor, gaps, one, other in self._pairs():
-            step = max(1, CHUNK_NUMBERS * len(one) // one.size)
-            for start in range(0, len(one), step):
-                part = slice(start, start + step)
-                difference = np.asarray(one[part], np.float64) - other[part]
-                gaps.add(row_errors(difference.swapaxes(1, 2), getattr(sizes, tensor)))
+        positions, length = self.rows.queries, self.problem.q_len
+        known = {name: spread(getattr(self.largest, name), positions, length) for name in ("out", "dq")}
+        if whole:
+            known |= {"dk": self.largest.dk, "dv": self.largest.dv}
+        sizes = {name: largest_nearby(each) for name, each in known.items()}
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for tensor, gaps, one, other in self._pairs():
+                if tensor in sizes:
+                    errors_in = partial(gap_in, one, other, sizes[tensor])
+                    for errors in pool.map(errors_in, pieces(one.shape)):
+                        gaps.add(errors)
 
     def _pairs(self) -> Iterator[tuple[str, Worst, Array, Array]]:
         """Every tensor that two contenders have: its name, their gaps in it, and both arrays."""
@@ -126,16 +135,11 @@ class Comparison:
                 tensor = key.split(".")[1]
                 yield tensor, gaps[tensor], self.arrays[one][key], self.arrays[other][key]
 
-    def allowed(self, tensor: str) -> tuple[float, float]:
-        """What the rule allows as maximum and as root mean square."""
-        worst = self.yardstick[tensor]
-        floor = rounding_error(self.problem)
-        return FACTOR[tensor] * max(worst.max_error, 2 * floor), FACTOR[tensor] * max(worst.rms_error, floor)
-
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
-        tensors = tuple(self._tensor(key, worst) for key, worst in sorted(self.errors[name].items()))
-        tensors += tuple(self._tensor(key, UNSOUND) for key in self.unsound[name])
+        yardstick = self._yardstick_of(name)
+        tensors = tuple(_held(key, worst, yardstick) for key, worst in sorted(self.errors[name].items()))
+        tensors += tuple(_held(key, UNSOUND, yardstick) for key in self.unsound[name])
         gap = self._largest_gap(name)
         return Agreement(
             agrees=self._true(name) and not self._out_of_line(name),
@@ -145,12 +149,22 @@ class Comparison:
             other=gap[0] if gap else None,
             other_error=gap[1] if gap else None,
             other_allowed=gap[2] if gap else None,
+            tf32_cut_off=yardstick is self.cut_yardstick,
         )
+
+    def _yardstick_of(self, name: str) -> Yardstick:
+        """That of operands that are cut off for who is true by it and not by that of rounded ones."""
+        cuts = oracle.cutting(self.problem, self.device) is not None
+        cut = cuts and not self._within(name, self.yardstick) and self._within(name, self.cut_yardstick)
+        return self.cut_yardstick if cut else self.yardstick
+
+    def _within(self, name: str, yardstick: Yardstick) -> bool:
+        return all(_held(key, worst, yardstick).agrees for key, worst in self.errors[name].items())
 
     def _true(self, name: str) -> bool:
         """Whether all tensors of a contender agree with the oracle, and there are any."""
-        found = [self._tensor(key, worst) for key, worst in self.errors[name].items()]
-        return bool(found) and not self.unsound[name] and all(each.agrees for each in found)
+        sound = bool(self.errors[name]) and not self.unsound[name]
+        return sound and self._within(name, self._yardstick_of(name))
 
     def _out_of_line(self, name: str) -> bool:
         """Whether a contender differs somewhere in its tensors from most of those that agree with the oracle."""
@@ -160,23 +174,15 @@ class Comparison:
 
     def _apart(self, one: str, other: str) -> bool:
         gaps = self.gaps[(one, other) if (one, other) in self.gaps else (other, one)]
-        return any(worst.max_error > GAP_FACTOR * self.allowed(tensor)[0] for tensor, worst in gaps.items())
+        return any(worst.max_error > self._gap_allowed(one, other, tensor) for tensor, worst in gaps.items())
 
-    def _tensor(self, key: str, worst: Worst) -> TensorError:
-        allowed_max, allowed_rms = self.allowed(key.split(".")[1])
-        return TensorError(
-            tensor=key,
-            max_error=worst.max_error,
-            rms_error=worst.rms_error,
-            allowed_max=allowed_max,
-            allowed_rms=allowed_rms,
-            agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
-        )
+    def _gap_allowed(self, one: str, other: str, tensor: str) -> float:
+        return GAP_FACTOR * max(self._yardstick_of(name).allowed(tensor)[0] for name in (one, other))
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
         """The contender furthest from this one, by the share of the allowed gap that it uses."""
         found = [
-            (b if name == a else a, worst.max_error, GAP_FACTOR * self.allowed(tensor)[0])
+            (b if name == a else a, worst.max_error, self._gap_allowed(a, b, tensor))
             for (a, b), gaps in self.gaps.items()
             if name in (a, b)
             for tensor, worst in gaps.items()
@@ -189,28 +195,18 @@ def _tensor_of(key: str) -> str:
     return ".".join(key.split(".")[:2])
 
 
-def load(folder: Path) -> dict[str, Array]:
-    """``pass.tensor.when`` -> array, mapped and not read: only the drawn slices are looked at."""
-    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+def _held(key: str, worst: Worst, yardstick: Yardstick) -> TensorError:
+    allowed_max, allowed_rms = yardstick.allowed(key.split(".")[1])
+    return TensorError(
+        tensor=key,
+        max_error=worst.max_error,
+        rms_error=worst.rms_error,
+        allowed_max=allowed_max,
+        allowed_rms=allowed_rms,
+        agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
+    )
 
 
-def judge(request: Judge) -> Judged:
-    """Check slices until all are done or the time is up; at least one."""
-    found = {name: load(Path(folder)) for name, folder in request.folders.items()}
-    comparison = Comparison(request.problem, request.device, inputs.draw(request.problem), found)
-    slices = drawn_slices(request.problem)
-    rows = min(request.problem.q_len * request.problem.heads // request.problem.kv_heads, request.problem.kv_len)
-    for part in within(slices, request.budget_s, least=ceil(NEIGHBOURS / rows)):
-        comparison.check(part)
-    comparison.cross_everywhere()
-    return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
-
-
-def main() -> None:
-    """Entry of the judge's process: argv holds the channel's file descriptor; one request, one answer."""
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])), Judge)
-    channel.send(judge(channel.receive()))
-
-
-if __name__ == "__main__":
-    main()
+def _known(found: Rowwise, keys: Array) -> Rowwise:
+    """With the gradients of the known keys alone."""
+    return found._replace(dk=found.dk[keys], dv=found.dv[keys])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ FLOAT32_ROUNDOFF = 2.0**-24
 SMALL_ROW = 1e-3
 FEW_KEYS_ROUNDINGS = 16.0
 NEIGHBOURS = 64
+CHUNK_NUMBERS = 2**22  # that are compared at a time
 NOT_FINITE = 1e30  # the error of a row that holds NaN or infinity, and of a tensor of the wrong shape
 
 
@@ -37,6 +40,29 @@ def largest_nearby(sizes: Array) -> Array:
     """
     widened: Array = maximum_filter1d(sizes, NEIGHBOURS, axis=-1, mode="nearest")
     return widened
+
+
+def spread(sizes: Array, positions: Array, length: int) -> Array:
+    """Sizes that are known at some positions, ascending, at all of them: the larger of the two nearest."""
+    every = np.arange(length)
+    after = np.minimum(np.searchsorted(positions, every), len(positions) - 1)
+    before = np.maximum(np.searchsorted(positions, every, side="right") - 1, 0)
+    return np.maximum(sizes[..., before], sizes[..., after])
+
+
+def pieces(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice, slice]]:
+    """[B, T, N, H] cut into pieces of about `CHUNK_NUMBERS`, each with all its positions."""
+    batches = max(1, CHUNK_NUMBERS // max(1, prod(shape[1:])))
+    heads = max(1, CHUNK_NUMBERS // max(1, shape[1] * shape[3]))
+    for first in range(0, shape[0], batches):
+        for head in range(0, shape[2], heads):
+            yield slice(first, first + batches), slice(None), slice(head, head + heads)
+
+
+def gap_in(one: Array, other: Array, sizes: Array, piece: tuple[slice, slice, slice]) -> Array:
+    """The row errors between two contenders' arrays in a piece of them."""
+    difference = np.asarray(one[piece], np.float64) - other[piece]
+    return row_errors(difference.swapaxes(1, 2), sizes)
 
 
 class Worst:

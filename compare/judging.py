@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from compare.agreement import Judge, Judged
 from compare.circumstances import Settings
-from compare.records import Agreement, Contender, Problem
+from compare.judge import Judge, Judged
+from compare.records import Agreement, Contender, Notice, PassName, Problem
+from compare.slices import checked_rows
 from compare.workers import WorkerProcess
+
+# Of a product: the oracle has threads of its own.
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class JudgeFailed(Exception):
@@ -25,7 +29,12 @@ def agreements(
         folders={contender.name: str(folder) for contender, folder in folders.items()},
         budget_s=budget_s,
     )
-    process = WorkerProcess(dict(os.environ), log, module="compare.agreement", replies=Judged)
+    own_threads = {
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }  # the oracle has its own
+    process = WorkerProcess(os.environ | own_threads, log, module="compare.judge", replies=Judged)
     try:
         reply = process.ask(request, settings.timeout_s)
     finally:
@@ -33,3 +42,23 @@ def agreements(
     if not isinstance(reply, Judged):
         raise JudgeFailed(getattr(reply, "reason", "no answer"))
     return {contender: reply.agreements[contender.name] for contender in folders}
+
+
+def unchecked(problem: Problem, passes: tuple[PassName, ...]) -> tuple[Notice, ...]:
+    """What the oracle leaves out of slices that have too many scores for it."""
+    queries, keys = (len(each) for each in checked_rows(problem))
+    if queries == problem.q_len:
+        return ()
+    text = f"numbers: the oracle took {queries} of {problem.q_len} query rows of a slice"
+    if passes != ("forward",):
+        text += f" and dK and dV of {keys} of {problem.kv_len} keys"
+    text += "; other rows of the output" + (" and dQ" if passes != ("forward",) else "")
+    return (Notice(code="checked-in-part", text=f"{text} were held against other contenders only"),)
+
+
+def rounding(agreement: Agreement | None) -> tuple[Notice, ...]:
+    """Says of TF32 products that they take the operands' upper bits and round nothing."""
+    if not agreement or not agreement.tf32_cut_off:
+        return ()
+    text = "numbers: the errors of TF32 operands that are cut off, not rounded, two to four times those of rounded ones"
+    return (Notice(code="tf32-cut-off", text=text),)

@@ -146,7 +146,10 @@ class Session:
         return Cost(trace_s=trace_s, compile_s=compile_s, first_call_s=elapsed - trace_s - compile_s), result
 
     def _write(self, result: Any, name: PassName, folder: Path, when: str) -> None:
-        """Leave the numbers for the judge, ``pass.tensor.when``; another dtype than the problem's is an error."""
+        """Leave the numbers for the judge, ``pass.tensor.when``, where they are not those of the first call.
+
+        Another dtype than the problem's is an error.
+        """
         tensors = (result,) if name == "forward" else result
         expected = self._problem.dtype if self._problem else ""
         layout = self._problem.layout if self._problem else "btnh"
@@ -155,7 +158,9 @@ class Session:
             if dtype != expected:
                 raise TypeError(f"{name} {tensor}: expected {expected}, got {dtype}")
             numbers = composing.laid_out(self.adapter.numpy(array), layout)
-            np.save(folder / f"{name}.{tensor}.{when}.npy", numbers)
+            first = folder / f"{name}.{tensor}.first.npy"
+            if when == "first" or not np.array_equal(np.load(first, mmap_mode="r"), numbers):
+                np.save(folder / f"{name}.{tensor}.{when}.npy", numbers)
 
     def repeat(self, request: Repeat) -> Repeated:
         """The numbers of every sampled pass, computed once more after the last sample."""

@@ -60,7 +60,8 @@ class Race:
             rows = {each: self._with_warm_costs(row) for each, row in rows.items()}
         verdicts, warning = self._judge({each: folders[each] for each in measured})
         for contender, row in rows.items():
-            yield replace(row, agreement=verdicts.get(contender), warnings=row.warnings + warning)
+            notices = warning + judging.rounding(verdicts.get(contender))
+            yield replace(row, agreement=verdicts.get(contender), warnings=row.warnings + notices)
         for folder in folders.values():
             shutil.rmtree(folder)
 
@@ -140,7 +141,8 @@ class Race:
         budget_s = self._settings.budget_s * len(folders) * JUDGE_SHARE
         try:
             log = self._folder / "judge.log"
-            return judging.agreements(self._problem, self._settings, folders, log, budget_s), ()
+            agreements = judging.agreements(self._problem, self._settings, folders, log, budget_s)
+            return agreements, judging.unchecked(self._problem, self._settings.passes)
         except judging.JudgeFailed as error:
             return {}, (Notice(code="not-judged", text=f"the agreement check failed: {error}"),)
 

@@ -140,7 +140,10 @@ class TensorError(Record, frozen=True):
 
 
 class Agreement(Record, frozen=True):
-    """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender."""
+    """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender.
+
+    ``tf32_cut_off``: its errors are not those of rounded TF32 operands, but those of operands that are cut off.
+    """
 
     agrees: bool
     tensors: tuple[TensorError, ...]
@@ -149,6 +152,7 @@ class Agreement(Record, frozen=True):
     other: str | None = None
     other_error: float | None = None
     other_allowed: float | None = None
+    tf32_cut_off: bool = False
 
 
 class Cost(Record, frozen=True):

@@ -9,9 +9,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from compare import oracle
+from compare.contract import parse_mask
 from compare.records import Problem
 
 Array = NDArray[Any]
+
+MOST_SCORES = 2**29  # of a slice that is checked whole: two minutes of one processor
+DRAWN_SCORES = 2**27  # about so many of a longer one, in blocks of so many rows
+BLOCK_ROWS = 16
+
+
+class Rows(NamedTuple):
+    """Positions of the query rows that are checked (out, dQ), and of the keys that no other row sees (dK, dV)."""
+
+    queries: Array
+    keys: Array
 
 
 class Slice(NamedTuple):
@@ -21,12 +34,13 @@ class Slice(NamedTuple):
     kv_head: int
     group: int
 
-    def of(self, tensor: str, array: Array) -> Array:
-        """The slice's rows: [G, T, H] of a q-like array, [S, H] of a k-like one, in float64."""
+    def of(self, tensor: str, array: Array, rows: Array | None = None) -> Array:
+        """The slice's rows, or those of them: [G, T, H] of a q-like array, [S, H] of a k-like one, in float64."""
+        at = slice(None) if rows is None else rows
         if tensor in ("dk", "dv"):
-            return np.asarray(array[self.batch, :, self.kv_head], np.float64)
+            return np.asarray(array[self.batch, :, self.kv_head][at], np.float64)
         heads = slice(self.kv_head * self.group, (self.kv_head + 1) * self.group)
-        return np.asarray(array[self.batch, :, heads], np.float64).swapaxes(0, 1)
+        return np.asarray(array[self.batch, :, heads][at], np.float64).swapaxes(0, 1)
 
 
 def drawn_slices(problem: Problem) -> list[Slice]:
@@ -35,6 +49,24 @@ def drawn_slices(problem: Problem) -> list[Slice]:
     every = [Slice(b, k, group) for b in range(problem.batch) for k in range(problem.kv_heads)]
     order = np.random.default_rng([problem.seed, 1]).permutation(len(every))
     return [every[i] for i in order]
+
+
+def checked_rows(problem: Problem) -> Rows:
+    """All rows of a slice; of one with more scores than the oracle can do the first, the last and some in between.
+
+    No row before them sees the last keys, unless the mask is full: then no key's gradient is known.
+    """
+    rows, keys = problem.q_len, problem.kv_len
+    group = problem.heads // problem.kv_heads
+    if group * oracle.scores_computed(parse_mask(problem.mask), rows, keys) <= MOST_SCORES:
+        return Rows(np.arange(rows), np.arange(keys))
+    blocks = max(4, DRAWN_SCORES // (group * keys * BLOCK_ROWS))
+    last = max(rows - blocks // 2 * BLOCK_ROWS, 0)
+    firsts = np.random.default_rng([problem.seed, 2]).permutation(np.arange(0, last, BLOCK_ROWS))[: blocks // 2 - 1]
+    starts = [0, *firsts, *range(last, rows, BLOCK_ROWS)]
+    drawn = np.unique(np.concatenate([np.arange(start, min(start + BLOCK_ROWS, rows)) for start in starts]))
+    known = np.arange(min(last, keys), keys) if problem.mask != "full" else np.arange(0)
+    return Rows(drawn, known)
 
 
 def within(slices: list[Slice], budget_s: float, least: int = 1) -> Iterator[Slice]:

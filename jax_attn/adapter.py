@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
+from compare.clock import Phases
 from compare.records import Device, Dtype, Precision
 from jax_attn import hlo
 
@@ -118,16 +119,14 @@ class Adapter:
         """``threads`` is enforced by the worker's CPU affinity, which XLA's thread pools follow."""
         self._device = jax.devices(device)[0]
         jax.config.update("jax_default_device", self._device)  # type: ignore[no-untyped-call]
-        self._seconds = {"trace": 0.0, "compile": 0.0}
+        self._phases = Phases()
         self._least_kept_s: float = getattr(jax.config, KEPT_FROM)
         jax.monitoring.register_event_duration_secs_listener(self._listen)
         self.block(jnp.zeros(1) + 1)
 
     def _listen(self, event: str, duration_secs: float, **_: str | int) -> None:
-        if event in TRACE_EVENTS:
-            self._seconds["trace"] += duration_secs
-        elif event == COMPILE_EVENT:
-            self._seconds["compile"] += duration_secs
+        if event in TRACE_EVENTS or event == COMPILE_EVENT:
+            self._phases.ended("compile" if event == COMPILE_EVENT else "trace", duration_secs)
 
     def facts(self) -> DeviceFacts:
         """Name and size of the device, versions, flags."""
@@ -171,8 +170,8 @@ class Adapter:
         return jax.block_until_ready(value)  # type: ignore[no-untyped-call]
 
     def compile_times(self) -> CompileTimes:
-        """Total trace and compile time of this process so far."""
-        return CompileTimes(self._seconds["trace"], self._seconds["compile"])
+        """Total trace and compile time of this process so far; tracing holds traces, and programs that it tries out."""
+        return CompileTimes(self._phases.total_s("trace", without="compile"), self._phases.total_s("compile"))
 
     def counters(self) -> Counters | None:
         """The allocator's counters; the CPU backend keeps none."""

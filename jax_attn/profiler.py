@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
@@ -22,6 +23,7 @@ ASYNCHRONOUS = ("dot", "convolution")
 PRODUCT_ENDS = tuple(END + name for name in ASYNCHRONOUS)
 FOLLOWED = "ThunkExecutor::Execute"
 DONE = (FOLLOWED, END, "ThreadpoolListener::")
+NUMBERED_MEMSET = re.compile(r"^Memset \d+$")  # the same one carries another number from call to call
 SOURCE = "XPlane allocation events"
 
 
@@ -61,7 +63,7 @@ def _read(data: ProfileData) -> Trace:
         elif not timed(event.start_ns, event.end_ns):
             continue
         elif place.startswith("/device:GPU"):
-            work.append(_span(event, event.name))
+            work.append(_span(event, NUMBERED_MEMSET.sub("Memset", event.name)))
         elif event.name == GRAPH_LAUNCH:
             graphs.append(int(event.start_ns))
         elif place.startswith("/host:") and _is_op(event):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.agreement import NOT_FINITE
 from compare.circumstances import Line, Run
+from compare.errors import NOT_FINITE
 from compare.records import Contender, Failure, Measurement, Skip
 from compare.results import RESULTS, Log, read
 from tests import samples

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from compare import agreement, inputs
+from compare import inputs, judge
 from compare.contract import parse_mask, visible
 from compare.inputs import round_to
 from compare.records import Agreement, Device, Problem, TensorError
@@ -76,8 +76,8 @@ def judged(
     tmp_path: Path, problem: Problem, contenders: dict[str, Arrays], budget_s: float = 60.0, device: Device = "cpu"
 ) -> dict[str, Agreement]:
     folders = {name: save(arrays, tmp_path / name) for name, arrays in contenders.items()}
-    request = agreement.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
-    return agreement.judge(request).agreements
+    request = judge.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
+    return judge.judge(request).agreements
 
 
 def wrong_tensors(verdict: Agreement) -> set[str]:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import inputs, oracle
+from compare import inputs, judging, oracle
 from compare.contract import parse_mask
-from compare.inputs import keep_bits
-from compare.records import DTYPES, Problem
+from compare.inputs import cut_bits, keep_bits
+from compare.records import DTYPES, Precision, Problem
 from tests.judging.contenders import (
     ALL,
+    LONGER,
     PROBLEM,
     WINDOW,
     Mutant,
@@ -128,6 +129,30 @@ def test_tf32_agrees_where_the_gpu_was_allowed_it(tmp_path: Path) -> None:
     arrays = {"tf32": naive(problem, operand=lambda x: keep_bits(x, 10)), "scale": naive(problem, scale=1.01)}
     verdicts = judged(tmp_path, problem, arrays, device="gpu")
     assert (verdicts["tf32"].agrees, verdicts["scale"].agrees) == (True, False)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "ieee"])
+@pytest.mark.parametrize("name", ["forward.out", "backward.dk"])
+def test_tf32_that_is_cut_off_agrees_where_tf32_is_allowed_and_is_told(
+    tmp_path: Path, precision: Precision, name: str
+) -> None:
+    problem = replace(LONGER, mask="window:40", head_dim=64, matmul_precision=precision)
+    cut = naive(problem, operand=lambda x: cut_bits(x, 10))
+    rounded = naive(problem, operand=lambda x: keep_bits(x, 10))
+    coarser = naive(problem, operand=lambda x: keep_bits(x, 7))
+    wrong = touched(cut, name, lambda x: x.__imul__(1.02))
+    arrays = {"cut": cut, "rounded": rounded, "coarser": coarser, "wrong": wrong}
+    verdicts = judged(tmp_path, problem, arrays, device="gpu")
+    allowed = precision == "tf32"
+    assert {each: verdict.agrees for each, verdict in verdicts.items()} == {
+        "cut": allowed,
+        "rounded": allowed,
+        "coarser": False,
+        "wrong": False,
+    }
+    assert [each for each, verdict in verdicts.items() if verdict.tf32_cut_off] == (["cut"] if allowed else [])
+    told = {each: [notice.code for notice in judging.rounding(verdict)] for each, verdict in verdicts.items()}
+    assert told == {each: ["tf32-cut-off"] if allowed and each == "cut" else [] for each in arrays}
 
 
 RESHAPED: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import agreement, backends, conditions, judging, results, study
+from compare import backends, conditions, judge, judging, results, study
 from compare.cli import main
 from compare.records import PASSES
 from scripts import overhead
@@ -186,11 +186,11 @@ def test_saved_bytes_need_no_backward_pass_of_their_own(out: Path, passes: tuple
 
 def test_the_seed_changes_the_inputs_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs: list[Any] = []
-    judge = judging.agreements
+    agreements = judging.agreements
 
     def spy(problem: Any, settings: Any, folders: Any, *rest: Any) -> Any:
-        outputs.extend(agreement.load(folder)["forward.out.last"].copy() for folder in folders.values())
-        return judge(problem, settings, folders, *rest)
+        outputs.extend(judge.load(folder)["forward.out.first"].copy() for folder in folders.values())
+        return agreements(problem, settings, folders, *rest)
 
     monkeypatch.setattr(judging, "agreements", spy)
     for at, seed in enumerate(("1", "1", "2")):
