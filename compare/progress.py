@@ -29,7 +29,7 @@ class Display:
         count, times = len(plan.contenders), plan.settings.processes
         self._left_s = [cases.case_s(each, plan.settings) * count for each in plan.problems] * times
         self._planned_s = sum(self._left_s)
-        self._begin = self._problem_began = perf_counter()
+        self._opened = self._begin = self._problem_began = perf_counter()
         self._last = ""
         self._text = "starting; how fast does the device copy and multiply?"
         self._progress = Progress(
@@ -79,7 +79,8 @@ class Display:
         quiet = "rounds " in text and "rounds " in self._last
         if not self._console.is_terminal and not quiet:
             self._console.print(
-                f"[{self._number(problem)}/{len(self._plan.problems)}] {problem.label}: {text}",
+                f"{perf_counter() - self._opened:.0f} s [{self._number(problem)}/{len(self._plan.problems)}] "
+                f"{problem.label}: {text}",
                 markup=False,
                 soft_wrap=True,
             )
