@@ -30,8 +30,11 @@ def committed() -> Iterator[tuple[Measurement, PassResult]]:
 
 
 def untold(kernel: Kernel) -> bool:
-    """XLA:CPU's fusions in files that do not hold their contents: a product, a sum, or all of attention."""
-    return kernel.name.startswith("ynn_fusion") and not kernel.contents
+    """XLA:CPU's fusions in files that do not hold their contents (a product, a sum, or all of attention), and what
+    tokamax gave no name.
+    """
+    unnamed = kernel.name in ("anonymous_mosaic_gpu_kernel", "batched_body_mosaic_gpu_kernel")
+    return unnamed or (kernel.name.startswith("ynn_fusion") and not kernel.contents)
 
 
 def test_every_committed_row_is_told_but_for_what_nobody_can_tell() -> None:
