@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from compare.contract import Mask, check, visible
+from jax_attn.folding import fold, unfold
 
 BLOCK = 128
 SEGMENTS = 8  # the blocks of a segment run in one loop over keys cut to the segment: 9/16 of all scores if causal
@@ -26,20 +27,16 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Memory grows with T + S.  Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    (b, t, n, h), kv_heads, size = q.shape, k.shape[2], min(BLOCK, max(q.shape[1], 1))
-    blocks, group = -(-t // size) or 1, n // kv_heads
-    # [B, T, N, H] -> [C, B, K, G*Q, H]: C blocks of Q positions, with all query heads that share a key head.
-    q = jnp.pad(q * (h**-0.5 if scale is None else scale), ((0, 0), (0, blocks * size - t), (0, 0), (0, 0)))
-    q = q.reshape(b, blocks, size, kv_heads, group, h).transpose(1, 0, 3, 4, 2, 5)
-    out = _attend(parsed, size, q.reshape(*q.shape[:3], group * size, h), k.swapaxes(1, 2), v.swapaxes(1, 2))
-    out = out.reshape(*q.shape[:-1], v.shape[-1]).transpose(1, 0, 4, 2, 3, 5)
-    return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
+    (_, t, n, h), size = q.shape, min(BLOCK, max(q.shape[1], 1))
+    q = fold(q * (h**-0.5 if scale is None else scale), size, k.shape[2])
+    out = _attend(parsed, size, q, k.swapaxes(1, 2), v.swapaxes(1, 2))
+    return unfold(out, size, n)[:, :t]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _attend(mask: Mask, size: int, q: Array, k: Array, v: Array) -> Array:
     """Scaled q [C, B, K, R, H] on k [B, K, S, H] and v [B, K, S, V]: [C, B, K, R, V]; R is G x Q rows, Q the size."""
-    return _forward(mask, size, q, k, v)[0]
+    return forward(mask, size, q, k, v)[0]
 
 
 def _segments(mask: Mask, size: int, blocks: int, kv_len: int) -> Iterator[tuple[slice, slice]]:
@@ -60,7 +57,9 @@ def _scores(mask: Mask, size: int, q: Array, kt: Array, block: Array, first_key:
     return jnp.where(visible(mask, i[:, None], j), _product(q, kt), HIDDEN)
 
 
-def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+def forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+    """Output, and what backward keeps: q, k, v, the output and the log-sum-exp of each row [C, B, K, R, 1]."""
+
     def run(keys: slice, block: Array, q: Array) -> tuple[Array, Array]:
         scores = _scores(mask, size, q, kt[..., keys], block, keys.start)
         weights = jnp.exp(scores - (top := scores.max(axis=-1, keepdims=True, initial=HIDDEN)))
@@ -76,7 +75,8 @@ def _forward(mask: Mask, size: int, q: Array, k: Array, v: Array) -> tuple[Array
     return out, (q, k, v, out, log_sum)
 
 
-def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
+def backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> tuple[Array, Array, Array]:
+    """dQ, dK and dV, each in the layout of its tensor."""
     q, k, v, out, log_sum = kept
     each = (jnp.arange(len(q)), q, d_out, log_sum, (d_out.astype(log_sum.dtype) * out).sum(-1, keepdims=True))
 
@@ -96,4 +96,4 @@ def _backward(mask: Mask, size: int, kept: tuple[Array, ...], d_out: Array) -> t
     return jnp.concatenate(d_q), d_kt.mT.astype(k.dtype), d_vt.mT.astype(v.dtype)
 
 
-_attend.defvjp(_forward, _backward)
+_attend.defvjp(forward, backward)

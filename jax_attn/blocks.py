@@ -1,0 +1,47 @@
+"""Attention on a part of the keys, with the log-sum-exp by which parts are merged, and the gradients of such a part."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from compare.contract import Mask
+from jax_attn.folding import fold, unfold
+from jax_attn.variants import fused_chunked
+
+Part = tuple[Array, Array]
+
+
+def forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
+    """Scaled q [B, T, N, H] on k [B, S, K, H] and v [B, S, K, V]: out [B, T, N, V] and log-sum-exp [B, T, N, 1].
+
+    Both as float32 (float64 of float64), the output rounded to q's dtype before, as kernels round it.
+    """
+    size = min(fused_chunked.BLOCK, q.shape[1])
+    folded = fold(q, size, k.shape[2])
+    out, (*_, log_sum) = fused_chunked.forward(_mask(causal), size, folded, k.swapaxes(1, 2), v.swapaxes(1, 2))
+    return _unfold(out, q, size).astype(log_sum.dtype), _unfold(log_sum, q, size)
+
+
+def backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> tuple[Array, Array, Array]:
+    """dQ, dK and dV of a part: of ``whole``, output and log-sum-exp over all keys, only these keys' share."""
+    size = min(fused_chunked.BLOCK, q.shape[1])
+    q_rows, out, log_sum, d_rows = (fold(each, size, k.shape[2]) for each in (q, *whole, d_out))
+    kept = q_rows, k.swapaxes(1, 2), v.swapaxes(1, 2), out, log_sum
+    d_q, d_k, d_v = fused_chunked.backward(_mask(causal), size, kept, d_rows)
+    return _unfold(d_q, q, size), d_k.swapaxes(1, 2), d_v.swapaxes(1, 2)
+
+
+def merge(one: Part, other: Part) -> Part:
+    """Attention on the keys of both."""
+    log_sum = jnp.logaddexp(one[1], other[1])
+    out = jnp.exp(one[1] - log_sum) * one[0] + jnp.exp(other[1] - log_sum) * other[0]
+    return out, log_sum
+
+
+def _mask(causal: bool) -> Mask:
+    return Mask("causal" if causal else "full")
+
+
+def _unfold(rows: Array, like: Array, size: int) -> Array:
+    return unfold(rows, size, like.shape[2])[:, : like.shape[1]]

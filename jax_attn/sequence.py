@@ -1,0 +1,137 @@
+"""A sequence over the devices of a mesh: what a device computes of its own queries on another one's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.sharding import PartitionSpec
+
+from compare import zigzag
+from compare.contract import Mask
+from jax_attn import blocks
+from jax_attn.blocks import Part
+
+AXIS = "sequence"
+Gradients = tuple[Array, Array, Array]
+Local = Callable[[Array, Array, Array], Array]
+
+
+def devices() -> int:
+    """How many devices the mesh at hand (`jax.set_mesh`) lays a sequence over; 1 without one."""
+    return int(dict(jax.sharding.get_abstract_mesh().shape).get(AXIS, 1))
+
+
+def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
+    """Run ``local`` on each device's positions of q [B, T, N, H], k and v, which lie as `zigzag.positions` says."""
+    if devices() == 1:
+        return local(q, k, v)
+    at = PartitionSpec(None, AXIS)  # type: ignore[no-untyped-call]
+    run = jax.shard_map(local, in_specs=(at, at, at), out_specs=at, check_vma=False)
+    result: Array = run(q, k, v)
+    return result
+
+
+def check(q: Array, k: Array, mask: Mask) -> None:
+    """Raises NotImplementedError for what cannot be laid over the devices of the mesh."""
+    if reason := zigzag.refusal(q.shape[1], k.shape[1], mask, devices()):
+        raise NotImplementedError(reason)
+
+
+def rank() -> Array | int:
+    """Which of the devices this is."""
+    return jax.lax.axis_index(AXIS) if devices() > 1 else 0
+
+
+def owner(steps: int) -> Array | int:
+    """The device that lies so many steps before this one in the ring."""
+    return (rank() - steps) % devices()
+
+
+def shifted(*arrays: Array) -> tuple[Array, ...]:
+    """What the device before this one in the ring has of the same arrays."""
+    ring = [(device, (device + 1) % devices()) for device in range(devices())]
+    return tuple(jax.lax.ppermute(each, AXIS, ring) for each in arrays)  # type: ignore[no-untyped-call]
+
+
+def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, causal: bool) -> Part:
+    """``whole`` with what this device's scaled q sees of another device's k and v."""
+    if not causal:
+        return blocks.merge(whole, blocks.forward(q, k, v, causal=False))
+    half, keys = q.shape[1] // 2, k.shape[1] // 2
+
+    def lower_keys(whole: Part) -> Part:
+        return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], causal=False))
+
+    def upper_queries(whole: Part) -> Part:
+        out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, causal=False))
+        return jnp.concatenate([whole[0][:, :half], out], 1), jnp.concatenate([whole[1][:, :half], log_sum], 1)
+
+    found: Part = jax.lax.cond(owner < rank(), lower_keys, upper_queries, whole)
+    return found
+
+
+def share(d_out: Array, q: Array, k: Array, v: Array, whole: Part, owner: Array | int, causal: bool) -> Gradients:
+    """The gradients by way of another device's keys: of this device's q, and of that one's k and v."""
+    if not causal:
+        return _wide(blocks.backward(d_out, q, k, v, whole, causal=False))
+    half, keys = q.shape[1] // 2, k.shape[1] // 2
+
+    def lower_keys() -> Gradients:
+        d_q, d_k, d_v = blocks.backward(d_out, q, k[:, :keys], v[:, :keys], whole, causal=False)
+        return _wide((d_q, _filled(d_k, after=keys), _filled(d_v, after=keys)))
+
+    def upper_queries() -> Gradients:
+        upper = _upper(whole, half)
+        d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, causal=False)
+        return _wide((_filled(d_q, before=half), d_k, d_v))
+
+    found: Gradients = jax.lax.cond(owner < rank(), lower_keys, upper_queries)
+    return found
+
+
+def own(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
+    """The gradients by way of this device's own keys."""
+    return _wide(blocks.backward(d_out, q, k, v, whole, causal))
+
+
+def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Callable[[bool], Local]:
+    """A device's part as a function of its scaled q, k and v, by its two halves.
+
+    ``forward`` (q, k, v, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, causal) what these
+    are to dQ, dK and dV, in float32.
+    """
+
+    @partial(jax.custom_vjp, nondiff_argnums=(0,))
+    def local(causal: bool, q: Array, k: Array, v: Array) -> Array:
+        return forward(q, k, v, causal)[0].astype(q.dtype)
+
+    def keep(causal: bool, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+        out, log_sum = forward(q, k, v, causal)
+        rounded = out.astype(q.dtype)
+        return rounded, (q, k, v, rounded, log_sum)
+
+    def gradients(causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
+        q, k, v, out, log_sum = kept
+        found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), causal)
+        d_q, d_k, d_v = (new.astype(old.dtype) for new, old in zip(found, (q, k, v), strict=True))
+        return d_q, d_k, d_v
+
+    local.defvjp(keep, gradients)
+    return lambda causal: partial(local, causal)
+
+
+def _upper(whole: Part, half: int) -> Part:
+    return whole[0][:, half:], whole[1][:, half:]
+
+
+def _filled(x: Array, before: int = 0, after: int = 0) -> Array:
+    return jnp.pad(x, ((0, 0), (before, after), (0, 0), (0, 0)))
+
+
+def _wide(gradients: Gradients) -> Gradients:
+    d_q, d_k, d_v = (each.astype(jnp.promote_types(each.dtype, jnp.float32)) for each in gradients)
+    return d_q, d_k, d_v

@@ -1,0 +1,49 @@
+"""Ring attention: keys and values travel from device to device, results are merged by their log-sum-exp.
+
+Liu et al. 2023, arXiv:2310.01889; under a causal mask in the zigzag layout, where no device computes what it masks.  In
+the backward pass the gradients of keys and values travel along with them, and one step further, home.
+"""
+
+from __future__ import annotations
+
+from jax import Array
+
+from compare import contract
+from jax_attn import blocks, sequence
+from jax_attn.blocks import Part
+from jax_attn.sequence import Gradients
+
+
+def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
+
+    T and S lie over the devices of the mesh as `compare.zigzag` says.  Raises ValueError for shapes or a mask that do
+    not fit, NotImplementedError for lengths that the devices cannot share.
+    """
+    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    sequence.check(q, k, parsed)
+    scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return sequence.over_devices(_attend(parsed.kind == "causal"), scaled, k, v)
+
+
+def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
+    whole = blocks.forward(q, k, v, causal)
+    for step in range(1, sequence.devices()):
+        k, v = sequence.shifted(k, v)
+        whole = sequence.add(whole, q, k, v, sequence.owner(step), causal)
+    return whole
+
+
+def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, causal)
+    if sequence.devices() == 1:
+        return d_q, d_k, d_v
+    for step in range(1, sequence.devices()):
+        k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
+        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), causal)
+        d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
+    d_k, d_v = sequence.shifted(d_k, d_v)
+    return d_q, d_k, d_v
+
+
+_attend = sequence.attend(_forward, _backward)

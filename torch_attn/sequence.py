@@ -1,0 +1,129 @@
+"""A sequence over the ranks of a process group: what a rank computes of its own queries on another one's keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from compare import zigzag
+from compare.contract import Mask
+from torch_attn import blocks
+from torch_attn.blocks import Gradients, Part
+
+Attend = Callable[[Tensor, Tensor, Tensor, float, bool], Tensor]
+
+
+def devices() -> int:
+    """How many ranks share a sequence; 1 without a process group."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def owner(steps: int) -> int:
+    """The rank that lies so many steps before this one in the ring."""
+    return (rank() - steps) % devices()
+
+
+def check(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> None:
+    """Raises NotImplementedError for what cannot be laid over the ranks; q and k hold this rank's positions."""
+    lengths = q.shape[1] * devices(), k.shape[1] * devices()
+    if reason := zigzag.refusal(*lengths, mask, devices()) or blocks.refusal(q, v):
+        raise NotImplementedError(reason)
+
+
+def shifted(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """What the rank before this one in the ring has of the same tensors."""
+    to, source = (rank() + 1) % devices(), owner(1)
+    sent = [each.contiguous() for each in tensors]
+    received = [torch.empty_like(each) for each in sent]
+    work = [dist.P2POp(dist.isend, each, to) for each in sent]
+    work += [dist.P2POp(dist.irecv, each, source) for each in received]
+    for each in dist.batch_isend_irecv(work):
+        each.wait()
+    return tuple(received)
+
+
+def add(whole: Part, q: Tensor, k: Tensor, v: Tensor, owner: int, scale: float, causal: bool) -> Part:
+    """``whole`` with what this rank's q sees of another rank's k and v."""
+    half, keys = q.shape[1] // 2, k.shape[1] // 2
+    match zigzag.sees(rank(), owner, causal):
+        case "lower keys":
+            return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], scale, causal=False))
+        case "upper queries":
+            out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
+            return torch.cat([whole[0][:, :half], out], 1), torch.cat([whole[1][:, :half], log_sum], 1)
+        case _:
+            return blocks.merge(whole, blocks.forward(q, k, v, scale, causal=False))
+
+
+def share(
+    d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, owner: int, scale: float, causal: bool
+) -> Gradients:
+    """The gradients by way of another rank's keys: of this rank's q, and of that one's k and v."""
+    half, keys = q.shape[1] // 2, k.shape[1] // 2
+    match zigzag.sees(rank(), owner, causal):
+        case "lower keys":
+            lower = k[:, :keys], v[:, :keys]
+            d_q, d_k, d_v = blocks.backward(d_out, q, *lower, whole, scale, causal=False)
+            return _wide((d_q, _filled(d_k, after=keys), _filled(d_v, after=keys)))
+        case "upper queries":
+            upper = _upper(whole, half)
+            d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, scale, causal=False)
+            return _wide((_filled(d_q, before=half), d_k, d_v))
+        case _:
+            return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal=False))
+
+
+def own(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+    """The gradients by way of this rank's own keys."""
+    return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal))
+
+
+def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Attend:
+    """A rank's part as a function of its q, k and v, by its two halves.
+
+    ``forward`` (q, k, v, scale, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, scale,
+    causal) what these are to dQ, dK and dV, in float32.
+    """
+
+    class Local(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
+            out, log_sum = forward(q, k, v, scale, causal)
+            rounded = out.to(q.dtype)
+            ctx.save_for_backward(q, k, v, rounded, log_sum)
+            ctx.how = scale, causal
+            return rounded
+
+        @staticmethod
+        def backward(ctx: Any, *d_outs: Tensor) -> Any:
+            q, k, v, out, log_sum = ctx.saved_tensors
+            found = backward(d_outs[0], q, k, v, (out.to(log_sum.dtype), log_sum), *ctx.how)
+            return *(new.to(old.dtype) for new, old in zip(found, (q, k, v), strict=True)), None, None
+
+    def local(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
+        out: Tensor = Local.apply(q, k, v, scale, causal)
+        return out
+
+    return local
+
+
+def _upper(whole: Part, half: int) -> Part:
+    return whole[0][:, half:], whole[1][:, half:]
+
+
+def _filled(x: Tensor, before: int = 0, after: int = 0) -> Tensor:
+    return torch.nn.functional.pad(x, (0, 0, 0, 0, before, after))
+
+
+def _wide(gradients: Gradients) -> Gradients:
+    d_q, d_k, d_v = (each.to(torch.promote_types(each.dtype, torch.float32)) for each in gradients)
+    return d_q, d_k, d_v

@@ -1,0 +1,47 @@
+"""Ring attention: keys and values travel from rank to rank, results are merged by their log-sum-exp.
+
+Liu et al. 2023, arXiv:2310.01889; under a causal mask in the zigzag layout, where no rank computes what it masks.  In
+the backward pass the gradients of keys and values travel along with them, and one step further, home.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from compare import contract
+from torch_attn import blocks, sequence
+from torch_attn.blocks import Gradients, Part
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
+    """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
+
+    T and S lie over the ranks as `compare.zigzag` says; the tensors hold those of this rank.  Raises ValueError for
+    shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
+    """
+    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    sequence.check(q, k, v, parsed)
+    return _attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
+
+
+def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
+    whole = blocks.forward(q, k, v, scale, causal)
+    for step in range(1, sequence.devices()):
+        k, v = sequence.shifted(k, v)
+        whole = sequence.add(whole, q, k, v, sequence.owner(step), scale, causal)
+    return whole
+
+
+def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
+    if sequence.devices() == 1:
+        return d_q, d_k, d_v
+    for step in range(1, sequence.devices()):
+        k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
+        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
+        d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
+    d_k, d_v = sequence.shifted(d_k, d_v)
+    return d_q, d_k, d_v
+
+
+_attend = sequence.attend(_forward, _backward)
