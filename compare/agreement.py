@@ -10,11 +10,6 @@ orders of magnitude outside.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,16 +20,13 @@ from compare.contract import parse_mask
 from compare.errors import (
     NOT_FINITE,
     Worst,
-    gap_in,
-    largest_nearby,
-    pieces,
     row_errors,
-    spread,
 )
+from compare.gaps import Gaps
 from compare.oracle import RowSizes, Tensors
 from compare.records import Agreement, Device, Problem, TensorError
 from compare.slices import Slice, checked_rows
-from compare.yardstick import FACTOR, Yardstick
+from compare.yardstick import Yardstick
 
 Array = NDArray[Any]
 Found = dict[str, dict[str, Array]]
@@ -64,7 +56,8 @@ class Comparison:
         self.yardstick = Yardstick(problem)
         self.cut_yardstick = Yardstick(problem)  # of TF32 products that cut their operands off
         self.errors = {name: {_tensor_of(key): Worst() for key in files} for name, files in self.arrays.items()}
-        self.gaps = {pair: {tensor: Worst() for tensor in FACTOR} for pair in combinations(self.arrays, 2)}
+        self.from_cut = {name: {key: Worst() for key in files} for name, files in self.errors.items()}
+        self.gaps = Gaps(self.arrays)
         self.checked = 0
         self.largest: RowSizes | None = None  # of each position, over the checked slices and their heads
 
@@ -82,63 +75,39 @@ class Comparison:
         layers = self.problem.layers
         truth, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers, queries)
         truth, sizes = _known(truth, keys), _known(sizes, keys)
-        for yardstick, arithmetic in (
-            (self.yardstick, oracle.working(self.problem, self.device)),
-            (self.cut_yardstick, oracle.cutting(self.problem, self.device)),
-        ):
-            if arithmetic:
-                rough, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, arithmetic, layers, queries)
-                yardstick.add(_known(rough, keys), truth, sizes)
-        for name, files in self.arrays.items():
-            for key, array in files.items():
-                tensor = key.split(".")[1]
-                difference = self._of(part, tensor, array) - getattr(truth, tensor)
-                self.errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
-        self.cross(part, sizes)
+        rough, _ = oracle.layers_with_gradients(
+            *tensors, self.mask, scale, oracle.working(self.problem, self.device), layers, queries
+        )
+        self.yardstick.add(_known(rough, keys), truth, sizes)
+        self._hold(self.errors, part, truth, sizes)
+        if cutting := oracle.cutting(self.problem, self.device):
+            cut, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, cutting, layers, queries)
+            self.cut_yardstick.add(_known(cut, keys), truth, sizes)
+            self._hold(self.from_cut, part, _known(cut, keys), sizes)
+        self.gaps.on(part, self.rows, sizes)
         self.checked += 1
         largest = RowSizes(sizes.out.max(0), sizes.dq.max(0), sizes.dk, sizes.dv)
         self.largest = RowSizes(*map(np.maximum, self.largest, largest)) if self.largest else largest
 
-    def _of(self, part: Slice, tensor: str, array: Array) -> Array:
-        return part.of(tensor, array, self.rows.keys if tensor in ("dk", "dv") else self.rows.queries)
-
-    def cross(self, part: Slice, sizes: RowSizes) -> None:
-        """Hold the contenders against each other on one slice."""
-        for tensor, gaps, one, other in self._pairs():
-            difference = self._of(part, tensor, one) - self._of(part, tensor, other)
-            gaps.add(row_errors(difference, getattr(sizes, tensor)))
+    def _hold(self, errors: dict[str, dict[str, Worst]], part: Slice, expected: Tensors, sizes: RowSizes) -> None:
+        """Take in how far every contender is from what is expected of a slice's rows."""
+        for name, files in self.arrays.items():
+            for key, array in files.items():
+                tensor = key.split(".")[1]
+                difference = part.of(tensor, array, self.rows.of(tensor)) - getattr(expected, tensor)
+                errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
 
     def cross_everywhere(self) -> None:
-        """Hold the contenders against each other on the whole tensors, on the largest size near a position.
-
-        Where not all rows were checked, the sizes of most keys' rows are not known, and their gradients stay out.
-        """
+        """Hold the contenders against each other on the whole tensors, unless the oracle has seen all of them."""
         whole = len(self.rows.queries) == self.problem.q_len
-        if self.largest is None or (whole and self.checked == self.problem.batch * self.problem.kv_heads):
-            return
-        positions, length = self.rows.queries, self.problem.q_len
-        known = {name: spread(getattr(self.largest, name), positions, length) for name in ("out", "dq")}
-        if whole:
-            known |= {"dk": self.largest.dk, "dv": self.largest.dv}
-        sizes = {name: largest_nearby(each) for name, each in known.items()}
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for tensor, gaps, one, other in self._pairs():
-                if tensor in sizes:
-                    errors_in = partial(gap_in, one, other, sizes[tensor])
-                    for errors in pool.map(errors_in, pieces(one.shape)):
-                        gaps.add(errors)
-
-    def _pairs(self) -> Iterator[tuple[str, Worst, Array, Array]]:
-        """Every tensor that two contenders have: its name, their gaps in it, and both arrays."""
-        for (one, other), gaps in self.gaps.items():
-            for key in self.arrays[one].keys() & self.arrays[other].keys():
-                tensor = key.split(".")[1]
-                yield tensor, gaps[tensor], self.arrays[one][key], self.arrays[other][key]
+        if self.largest and not (whole and self.checked == self.problem.batch * self.problem.kv_heads):
+            self.gaps.everywhere(self.rows, self.problem.q_len, self.problem.kv_len, self.largest)
 
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
         yardstick = self._yardstick_of(name)
-        tensors = tuple(_held(key, worst, yardstick) for key, worst in sorted(self.errors[name].items()))
+        seen = {key: worst for key, worst in sorted(self.errors[name].items()) if worst.rows}
+        tensors = tuple(_held(key, worst, yardstick) for key, worst in seen.items())
         tensors += tuple(_held(key, UNSOUND, yardstick) for key in self.unsound[name])
         gap = self._largest_gap(name)
         return Agreement(
@@ -153,27 +122,28 @@ class Comparison:
         )
 
     def _yardstick_of(self, name: str) -> Yardstick:
-        """That of operands that are cut off for who is true by it and not by that of rounded ones."""
-        cuts = oracle.cutting(self.problem, self.device) is not None
-        cut = cuts and not self._within(name, self.yardstick) and self._within(name, self.cut_yardstick)
-        return self.cut_yardstick if cut else self.yardstick
+        """That of operands that are cut off for who is as near to its maker as rounding allows, and true by it alone.
 
-    def _within(self, name: str, yardstick: Yardstick) -> bool:
-        return all(_held(key, worst, yardstick).agrees for key, worst in self.errors[name].items())
+        Its allowances are wide enough for a bfloat16 result; the way to naive attention with such operands is not.
+        """
+        if oracle.cutting(self.problem, self.device) is None or _within(self.errors[name], self.yardstick):
+            return self.yardstick
+        near = _within(self.from_cut[name], self.yardstick) and _within(self.errors[name], self.cut_yardstick)
+        return self.cut_yardstick if near else self.yardstick
 
     def _true(self, name: str) -> bool:
         """Whether all tensors of a contender agree with the oracle, and there are any."""
         sound = bool(self.errors[name]) and not self.unsound[name]
-        return sound and self._within(name, self._yardstick_of(name))
+        return sound and _within(self.errors[name], self._yardstick_of(name))
 
     def _out_of_line(self, name: str) -> bool:
-        """Whether a contender differs somewhere in its tensors from most of those that agree with the oracle."""
+        """Whether a contender's last numbers are not its first ones, or it differs from most that are true."""
         others = [other for other in self.arrays if other != name and self._true(other)]
         apart = [other for other in others if self._apart(name, other)]
-        return 2 * len(apart) > len(others)
+        return self._apart(name, name) or 2 * len(apart) > len(others)
 
     def _apart(self, one: str, other: str) -> bool:
-        gaps = self.gaps[(one, other) if (one, other) in self.gaps else (other, one)]
+        gaps = self.gaps.between(one, other)
         return any(worst.max_error > self._gap_allowed(one, other, tensor) for tensor, worst in gaps.items())
 
     def _gap_allowed(self, one: str, other: str, tensor: str) -> float:
@@ -182,10 +152,10 @@ class Comparison:
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
         """The contender furthest from this one, by the share of the allowed gap that it uses."""
         found = [
-            (b if name == a else a, worst.max_error, self._gap_allowed(a, b, tensor))
-            for (a, b), gaps in self.gaps.items()
-            if name in (a, b)
-            for tensor, worst in gaps.items()
+            (other, worst.max_error, self._gap_allowed(name, other, tensor))
+            for other in self.arrays
+            if other != name
+            for tensor, worst in self.gaps.between(name, other).items()
         ]
         return max(found, key=lambda gap: gap[1] / gap[2] if gap[2] else 0.0, default=None)
 
@@ -205,6 +175,10 @@ def _held(key: str, worst: Worst, yardstick: Yardstick) -> TensorError:
         allowed_rms=allowed_rms,
         agrees=worst.max_error <= allowed_max and worst.rms_error <= allowed_rms,
     )
+
+
+def _within(errors: dict[str, Worst], yardstick: Yardstick) -> bool:
+    return all(_held(key, worst, yardstick).agrees for key, worst in errors.items())
 
 
 def _known(found: Rowwise, keys: Array) -> Rowwise:

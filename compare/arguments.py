@@ -21,6 +21,7 @@ MOST = {
     "d-model": 2**20,
     "heads": 2**12,
     "layers": 2**10,
+    "devices": 2**10,
     "threads": 2**12,
     "samples": 10**6,
     "processes": 100,
@@ -125,6 +126,13 @@ def build_parser() -> Parser:
         type=size["layers"],
         metavar="L",
         help="layers of x + attention(x, k, v) one upon the other, where checkpointing pays (default: 1)",
+    )
+    what.add_argument(
+        "--devices",
+        **SEVERAL,
+        type=size["devices"],
+        metavar="N",
+        help="so many devices share the sequence: for ring, allgather and ulysses (default: 1)",
     )
     what.add_argument("--layout", **SEVERAL, choices=LAYOUTS, help="order of axes in memory (default: btnh)")
     what.add_argument("--mask", **SEVERAL, type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")

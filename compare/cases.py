@@ -38,6 +38,7 @@ class Sweep(Record, frozen=True):
     dtypes: tuple[Dtype, ...] = ("float32",)
     precisions: tuple[Precision, ...] = ("ieee",)
     layers: tuple[int, ...] = (1,)
+    devices: tuple[int, ...] = (1,)
     layouts: tuple[Layout, ...] = ("btnh",)
 
 
@@ -88,7 +89,7 @@ def preset_sweep(preset: Preset) -> dict[str, tuple[Any, ...]]:
 
 def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
     """The product of the sweep, each problem once.  Raises ValueError for a combination that cannot be."""
-    hows = product(sweep.layouts, sweep.layers, sweep.precisions, sweep.dtypes, sweep.masks)
+    hows = product(sweep.devices, sweep.layouts, sweep.layers, sweep.precisions, sweep.dtypes, sweep.masks)
     sizes = product(
         sweep.heads,
         sweep.kv_heads or (0,),
@@ -98,7 +99,7 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
         sweep.kv_lens or (0,),
     )
     found = []
-    for (layout, layers, precision, dtype, mask), (heads, kv_heads, batch, d_model, q_len, kv_len) in product(
+    for (devices, layout, layers, precision, dtype, mask), (heads, kv_heads, batch, d_model, q_len, kv_len) in product(
         hows, sizes
     ):
         problem = Problem(
@@ -114,6 +115,7 @@ def problems(sweep: Sweep, seed: int) -> tuple[Problem, ...]:
             seed=seed,
             layers=layers,
             layout=layout,
+            devices=devices,
         )
         check_problem(problem, d_model)
         found.append(problem)

@@ -29,12 +29,7 @@ def agreements(
         folders={contender.name: str(folder) for contender, folder in folders.items()},
         budget_s=budget_s,
     )
-    own_threads = {
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-    }  # the oracle has its own
-    process = WorkerProcess(os.environ | own_threads, log, module="compare.judge", replies=Judged)
+    process = WorkerProcess(os.environ | ONE_THREAD, log, module="compare.judge", replies=Judged)
     try:
         reply = process.ask(request, settings.timeout_s)
     finally:
@@ -44,7 +39,7 @@ def agreements(
     return {contender: reply.agreements[contender.name] for contender in folders}
 
 
-def unchecked(problem: Problem, passes: tuple[PassName, ...]) -> tuple[Notice, ...]:
+def unchecked(problem: Problem, passes: tuple[PassName, ...], contenders: int) -> tuple[Notice, ...]:
     """What the oracle leaves out of slices that have too many scores for it."""
     queries, keys = (len(each) for each in checked_rows(problem))
     if queries == problem.q_len:
@@ -52,13 +47,13 @@ def unchecked(problem: Problem, passes: tuple[PassName, ...]) -> tuple[Notice, .
     text = f"numbers: the oracle took {queries} of {problem.q_len} query rows of a slice"
     if passes != ("forward",):
         text += f" and dK and dV of {keys} of {problem.kv_len} keys"
-    text += "; other rows of the output" + (" and dQ" if passes != ("forward",) else "")
-    return (Notice(code="checked-in-part", text=f"{text} were held against other contenders only"),)
+    rest = "were held against the other contenders alone" if contenders > 1 else "were not checked"
+    return (Notice(code="checked-in-part", text=f"{text}; the other rows {rest}"),)
 
 
 def rounding(agreement: Agreement | None) -> tuple[Notice, ...]:
     """Says of TF32 products that they take the operands' upper bits and round nothing."""
     if not agreement or not agreement.tf32_cut_off:
         return ()
-    text = "numbers: the errors of TF32 operands that are cut off, not rounded, two to four times those of rounded ones"
+    text = "numbers: the errors of TF32 operands that are cut off, not rounded, about three times those of rounded ones"
     return (Notice(code="tf32-cut-off", text=text),)

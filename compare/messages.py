@@ -21,6 +21,7 @@ class Start(Record, frozen=True, tag=True):
     device: Device
     threads: int
     cache: Cache = "warm"
+    devices: int = 1
 
 
 class Prepare(Record, frozen=True, tag=True):

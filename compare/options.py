@@ -155,6 +155,7 @@ def problems_for(options: argparse.Namespace, device: Device) -> tuple[Problem, 
         "dtypes": options.dtype,
         "precisions": options.matmul_precision or ("ieee",),
         "layers": options.layers,
+        "devices": options.devices,
         "layouts": options.layout,
     }
     chosen = {name: tuple(values) for name, values in given.items() if values}

@@ -21,7 +21,7 @@ from compare.records import Problem
 Array = NDArray[Any]
 CHUNK_SCORES = 2**19  # in float64 a few such matrices stay in a processor's cache
 TF32_BITS = 10
-LEAST_ROWS = 16  # of a chunk, so that adding to dK and dV costs little beside the products
+LEAST_ROWS = 64  # of a chunk, all heads counted, so that adding to dK and dV costs little beside the products
 LANES = 8  # threads at most; each adds up its own dK and dV, so sums do not depend on how many processors there are
 
 
@@ -112,7 +112,7 @@ def attention_with_gradients(
     q = store(q * kind(scale))
     at = np.arange(q.shape[1]) if positions is None else positions
     chunks = _Chunks(q, k, v, do, at, mask, scale, arithmetic)
-    step = max(LEAST_ROWS, CHUNK_SCORES // max(1, len(q) * len(k)))
+    step = max(1, LEAST_ROWS // len(q), CHUNK_SCORES // max(1, len(q) * len(k)))
     starts = range(0, q.shape[1], step)
     lanes = [_Keys.zeros(k, v) for _ in range(max(1, min(LANES, len(starts))))]
 

@@ -142,7 +142,7 @@ class Race:
         try:
             log = self._folder / "judge.log"
             agreements = judging.agreements(self._problem, self._settings, folders, log, budget_s)
-            return agreements, judging.unchecked(self._problem, self._settings.passes)
+            return agreements, judging.unchecked(self._problem, self._settings.passes, len(folders))
         except judging.JudgeFailed as error:
             return {}, (Notice(code="not-judged", text=f"the agreement check failed: {error}"),)
 

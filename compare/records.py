@@ -35,6 +35,7 @@ class Problem(Record, frozen=True):
     """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly.
 
     ``layers``: of so many layers x + attention(x, k, v), from x = q.  ``layout``: the order of axes in memory.
+    ``devices``: so many share the sequence.
     """
 
     batch: int
@@ -49,6 +50,7 @@ class Problem(Record, frozen=True):
     seed: int
     layers: int = 1
     layout: Layout = "btnh"
+    devices: int = 1
 
     @property
     def d_model(self) -> int:
@@ -71,7 +73,11 @@ class Problem(Record, frozen=True):
         length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
         heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
         precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
-        special = f" L={self.layers}" * (self.layers > 1) + f" {self.layout}" * (self.layout != "btnh")
+        special = (
+            f" D={self.devices}" * (self.devices > 1)
+            + f" L={self.layers}" * (self.layers > 1)
+            + f" {self.layout}" * (self.layout != "btnh")
+        )
         return f"B={self.batch} {length} {heads} H={self.head_dim}{special} {self.mask} {self.dtype}{precision}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PROBE_FROM_BYTES = 16 * 10**6  # below this, thread stacks and page rounding are a large share of what is measured
@@ -32,6 +32,16 @@ def available_bytes() -> int | None:
 def of_process(pid: int) -> int:
     """Resident memory of another process; 0 where it is gone or the system does not say."""
     return _field_bytes(f"/proc/{pid}/status", "VmRSS") or 0
+
+
+def with_descendants(pid: int) -> list[int]:
+    """A process and all that it and its children started; it alone where the system does not say."""
+    found = [pid]
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in path.read_text().split():
+                found += with_descendants(int(child))
+    return found
 
 
 def data_bytes() -> int | None:

@@ -26,6 +26,10 @@ class Rows(NamedTuple):
     queries: Array
     keys: Array
 
+    def of(self, tensor: str) -> Array:
+        """The positions of a tensor's rows that are checked."""
+        return self.keys if tensor in ("dk", "dv") else self.queries
+
 
 class Slice(NamedTuple):
     """One (batch, key head): where its rows stand in the q-like and in the k-like arrays."""
@@ -58,9 +62,10 @@ def checked_rows(problem: Problem) -> Rows:
     """
     rows, keys = problem.q_len, problem.kv_len
     group = problem.heads // problem.kv_heads
-    if group * oracle.scores_computed(parse_mask(problem.mask), rows, keys) <= MOST_SCORES:
+    times = 1 if problem.layers == 1 else 2 * problem.layers  # that the oracle goes through them
+    if times * group * oracle.scores_computed(parse_mask(problem.mask), rows, keys) <= MOST_SCORES:
         return Rows(np.arange(rows), np.arange(keys))
-    blocks = max(4, DRAWN_SCORES // (group * keys * BLOCK_ROWS))
+    blocks = max(4, DRAWN_SCORES // (times * group * keys * BLOCK_ROWS))
     last = max(rows - blocks // 2 * BLOCK_ROWS, 0)
     firsts = np.random.default_rng([problem.seed, 2]).permutation(np.arange(0, last, BLOCK_ROWS))[: blocks // 2 - 1]
     starts = [0, *firsts, *range(last, rows, BLOCK_ROWS)]

@@ -28,7 +28,10 @@ class Yardstick:
             worst.add(row_errors(difference, getattr(sizes, tensor)))
 
     def allowed(self, tensor: str) -> tuple[float, float]:
-        """What the rule allows as maximum and as root mean square."""
+        """What the rule allows as maximum and as root mean square; of a tensor without rows, as of the laxest other."""
+        if not self._worst[tensor].rows and any(worst.rows for worst in self._worst.values()):
+            others = [self.allowed(other) for other, worst in self._worst.items() if worst.rows]
+            return max(most for most, _ in others), max(rms for _, rms in others)
         worst = self._worst[tensor]
         floor = self._floor
         return FACTOR[tensor] * max(worst.max_error, 2 * floor), FACTOR[tensor] * max(worst.rms_error, floor)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
-from jax.sharding import PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
 from compare import zigzag
 from compare.contract import Mask
@@ -20,9 +21,18 @@ Gradients = tuple[Array, Array, Array]
 Local = Callable[[Array, Array, Array], Array]
 
 
+_meshes: list[Mesh] = []  # the newest is in use
+
+
+def use(devices: Sequence[jax.Device]) -> Mesh:
+    """Lay sequences over these devices from now on."""
+    _meshes.append(Mesh(np.array(devices), (AXIS,)))
+    return _meshes[-1]
+
+
 def devices() -> int:
-    """How many devices the mesh at hand (`jax.set_mesh`) lays a sequence over; 1 without one."""
-    return int(dict(jax.sharding.get_abstract_mesh().shape).get(AXIS, 1))
+    """How many devices share a sequence; 1 unless `use` was called."""
+    return int(_meshes[-1].size) if _meshes else 1
 
 
 def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
@@ -30,7 +40,7 @@ def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
     if devices() == 1:
         return local(q, k, v)
     at = PartitionSpec(None, AXIS)  # type: ignore[no-untyped-call]
-    run = jax.shard_map(local, in_specs=(at, at, at), out_specs=at, check_vma=False)
+    run = jax.shard_map(local, mesh=_meshes[-1], in_specs=(at, at, at), out_specs=at, check_vma=False)
     result: Array = run(q, k, v)
     return result
 

@@ -139,16 +139,19 @@ def test_tf32_that_is_cut_off_agrees_where_tf32_is_allowed_and_is_told(
     problem = replace(LONGER, mask="window:40", head_dim=64, matmul_precision=precision)
     cut = naive(problem, operand=lambda x: cut_bits(x, 10))
     rounded = naive(problem, operand=lambda x: keep_bits(x, 10))
-    coarser = naive(problem, operand=lambda x: keep_bits(x, 7))
-    wrong = touched(cut, name, lambda x: x.__imul__(1.02))
-    arrays = {"cut": cut, "rounded": rounded, "coarser": coarser, "wrong": wrong}
+    wrong = {
+        "coarser": naive(problem, operand=lambda x: keep_bits(x, 8)),
+        "rounded to bfloat16 at the end": {key: keep_bits(x, 7) for key, x in rounded.items()},
+        "too large": touched(cut, name, lambda x: x.__imul__(1.003)),
+        "too large, and rounded": {key: x * np.float32(1.003) for key, x in rounded.items()},
+    }
+    arrays = {"cut": cut, "rounded": rounded, **wrong}
     verdicts = judged(tmp_path, problem, arrays, device="gpu")
     allowed = precision == "tf32"
     assert {each: verdict.agrees for each, verdict in verdicts.items()} == {
         "cut": allowed,
         "rounded": allowed,
-        "coarser": False,
-        "wrong": False,
+        **dict.fromkeys(wrong, False),
     }
     assert [each for each, verdict in verdicts.items() if verdict.tf32_cut_off] == (["cut"] if allowed else [])
     told = {each: [notice.code for notice in judging.rounding(verdict)] for each, verdict in verdicts.items()}

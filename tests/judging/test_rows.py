@@ -100,6 +100,24 @@ def unchecked_row() -> int:
     return int(next(row for row in range(64, 400) if row not in rows.queries))
 
 
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("name", ["backward.dk", "backward.dv"])
+def test_wrong_gradients_of_keys_that_are_not_checked_show_against_the_others(
+    tmp_path: Path, name: str, mask: str
+) -> None:
+    problem = replace(LONG, mask=mask)
+    good = naive(problem)
+    bad = touched(good, name, lambda array: array[:, 70].__imul__(1.01))
+    verdicts = judged(tmp_path, problem, {"bad": bad, "good": good, "too": good})
+    assert {name: each.agrees for name, each in verdicts.items()} == {"bad": False, "good": True, "too": True}
+
+
+def test_a_tensor_of_which_no_row_is_checked_has_no_error_to_show(tmp_path: Path) -> None:
+    found = judged(tmp_path, replace(LONG, mask="full"), {"one": naive(replace(LONG, mask="full"))})["one"]
+    assert found.agrees
+    assert {each.tensor for each in found.tensors} == {"forward.out", "backward.dq"}
+
+
 @pytest.mark.parametrize("name", ["forward.out", "backward.dq"])
 def test_a_wrong_row_that_is_not_checked_shows_against_the_others(tmp_path: Path, name: str) -> None:
     good, bad = naive(LONG), off(naive(LONG), name, unchecked_row())
@@ -109,12 +127,14 @@ def test_a_wrong_row_that_is_not_checked_shows_against_the_others(tmp_path: Path
 
 
 def test_what_is_not_checked_is_told() -> None:
-    (notice,) = judging.unchecked(LONG, ("forward", "step"))
+    (notice,) = judging.unchecked(LONG, ("forward", "step"), 2)
     rows = slices.checked_rows(LONG)
     assert f"{len(rows.queries)} of 400 query rows" in notice.text
     assert f"{len(rows.keys)} of 400 keys" in notice.text
-    assert "keys" not in judging.unchecked(LONG, ("forward",))[0].text
-    assert not judging.unchecked(replace(LONG, q_len=60, kv_len=60), ("forward",))
+    assert "keys" not in judging.unchecked(LONG, ("forward",), 2)[0].text
+    assert "against the other contenders" in notice.text
+    assert "were not checked" in judging.unchecked(LONG, ("forward",), 1)[0].text
+    assert not judging.unchecked(replace(LONG, q_len=60, kv_len=60), ("forward",), 1)
 
 
 def test_sizes_between_two_known_ones_are_the_larger() -> None:

@@ -66,6 +66,17 @@ def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
     assert all(each.agrees and each.checked_slices == checked for each in verdicts.values())
 
 
+def test_last_numbers_that_went_wrong_outside_the_checked_slices_are_found(tmp_path: Path) -> None:
+    """Last numbers stand only where they are not the first ones."""
+    _, *others = slices.drawn_slices(LONGER)
+    good = {"forward.out.first": naive(LONGER)["forward.out"]}
+    bad = good | {"forward.out.last": wrong_in(naive(LONGER), others)["forward.out"]}
+    verdicts = judged(tmp_path / "beside", LONGER, {"bad": bad, "good": good, "too": good}, budget_s=1e-9)
+    assert {name: each.agrees for name, each in verdicts.items()} == {"bad": False, "good": True, "too": True}
+    assert not judged(tmp_path / "alone", LONGER, {"bad": bad}, budget_s=1e-9)["bad"].agrees
+    assert judged(tmp_path / "good", LONGER, {"good": good}, budget_s=1e-9)["good"].agrees
+
+
 def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
     """The limit of a spot check, and why the report says how many slices were checked."""
     _, *others = slices.drawn_slices(LONGER)
