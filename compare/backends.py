@@ -23,7 +23,8 @@ from compare.timeline import Trace
 class Backend(NamedTuple):
     """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
 
-    ``gpu_modes``: those of its modes that need a GPU.
+    ``gpu_modes``: those of its modes that need a GPU.  ``launcher``: the module that starts a process for each device
+    where several share a sequence; without one a process has them all.
     """
 
     package: str
@@ -32,14 +33,22 @@ class Backend(NamedTuple):
     default_modes: tuple[str, ...]
     install: str
     gpu_modes: tuple[str, ...] = ()
+    launcher: str = ""
 
 
 BACKENDS: dict[str, Backend] = {
     "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
     "torch": Backend(
-        "torch_attn", ("torch",), ("eager", "compile", "graph"), ("eager", "compile"), "pip install torch", ("graph",)
+        "torch_attn",
+        ("torch",),
+        ("eager", "compile", "graph"),
+        ("eager", "compile"),
+        "pip install torch",
+        gpu_modes=("graph",),
+        launcher="torch.distributed.run",
     ),
 }
+SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses")  # the variants that several devices share
 
 
 class DeviceFacts(NamedTuple):
@@ -154,6 +163,26 @@ class Adapter(Protocol):
 
     def release(self) -> None:
         """Forget compiled programs and give back what memory can be given back."""
+
+
+class Devices(Protocol):
+    """Several devices that share a sequence, in ``devices.py`` of a backend that has variants for it."""
+
+    rank: int
+
+    def __init__(self, device: Device, count: int) -> None: ...
+
+    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
+        """This process's positions of [B, T, N, H], whose positions lie in the order of the devices."""
+
+    def numpy(self, array: Any) -> NDArray[np.float32]:
+        """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
+
+    def slowest(self, seconds: float) -> float:
+        """The longest time of all processes, so that they decide alike."""
+
+    def meet(self) -> None:
+        """Go on when all processes have come here."""
 
 
 TraceFactory = Callable[..., AbstractContextManager[list[Trace]]]

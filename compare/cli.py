@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from compare import listing, reach_study, study
 
-    console = Console()
+    console = Console(emoji=False)  # or jax:ring: shows a ring
     if plan is None:
         return listing.show_choices(console)
     if options.dry_run:
@@ -62,7 +62,7 @@ def merge(given: Sequence[str]) -> int:
     log = Log(options.out / RESULTS)
     for record in (run, *rows):
         log.append(record)
-    study.publish(run, joined(rows), options.out, Console())
+    study.publish(run, joined(rows), options.out, Console(emoji=False))
     return exit_code(rows)
 
 
@@ -72,7 +72,7 @@ def examine() -> int:
 
     from compare import doctor
 
-    return OK if doctor.examine(Console()) else FAILED
+    return OK if doctor.examine(Console(emoji=False)) else FAILED
 
 
 def create(out: Path, claimed: str) -> None:

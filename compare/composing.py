@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compare import own_kernel
+from compare import inputs, own_kernel, zigzag
+from compare.backends import SEQUENCE_PARALLEL, Adapter, Devices
 from compare.contract import parse_mask
 from compare.records import Contender, Layout, Problem
 
@@ -60,6 +61,37 @@ def chosen(found: Found, problem: Problem, inputs: tuple[Any, ...]) -> str:
         return ""
     q, k, v = (each if problem.layout == "btnh" else each.swapaxes(1, 2) for each in inputs[:3])
     return found.chosen(q, k, v, parse_mask(problem.mask))
+
+
+def refusal(problem: Problem, variant: str) -> str:
+    """Why several devices cannot share a problem in a variant; empty where they can, or where there is one device."""
+    if problem.devices == 1:
+        return ""
+    if variant not in SEQUENCE_PARALLEL and not own_kernel.is_own(variant):
+        return f"runs on one device; {problem.devices} devices share {', '.join(SEQUENCE_PARALLEL)}"
+    if problem.layout != "btnh":
+        return f"several devices share layout btnh, not {problem.layout}"
+    return zigzag.refusal(problem.q_len, problem.kv_len, parse_mask(problem.mask), problem.devices)
+
+
+def put(problem: Problem, adapter: Adapter, devices: Devices | None) -> tuple[Any, ...]:
+    """q, k, v and dO of a problem on the device, or each over the devices that share it."""
+    if devices is None:
+        return tuple(adapter.put(laid_out(each, problem.layout), problem.dtype) for each in inputs.draw(problem))
+    return tuple(devices.put(each[:, _positions(problem, each)], problem.dtype) for each in inputs.draw(problem))
+
+
+def numbers(result: Any, problem: Problem, adapter: Adapter, devices: Devices | None) -> NDArray[np.float32]:
+    """A result as [B, T, N, H] on the host."""
+    if devices is None:
+        return laid_out(adapter.numpy(result), problem.layout)
+    found = devices.numpy(result)
+    return found[:, np.argsort(_positions(problem, found))]
+
+
+def _positions(problem: Problem, array: Array) -> Array:
+    causal = parse_mask(problem.mask).kind == "causal"
+    return zigzag.positions(array.shape[1], problem.devices, causal)
 
 
 def laid_out(array: Array, layout: Layout) -> Array:

@@ -70,6 +70,15 @@ def fair(settings: Settings, cache: Path) -> dict[str, str]:
     return {name: value for name, value in variables.items() if value or name == "CUDA_VISIBLE_DEVICES"}
 
 
+def of_devices(settings: Settings, devices: int, launched: bool) -> dict[str, str]:
+    """What workers of several devices get beside it: threads for each process, and on a CPU simulated devices."""
+    variables = {"OMP_NUM_THREADS": str(max(1, settings.threads // devices))} if launched else {}
+    if settings.device == "cpu" and not launched:
+        inherited = os.environ.get("XLA_FLAGS", "")
+        variables["XLA_FLAGS"] = f"{inherited} --xla_force_host_platform_device_count={devices}".strip()
+    return variables
+
+
 def allocator(malloc: Malloc) -> dict[str, str]:
     """The malloc settings of a CPU worker."""
     return RECYCLE if malloc == "recycle" else {}

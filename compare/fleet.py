@@ -16,7 +16,7 @@ from compare.circumstances import DeviceReport, Settings
 from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started
 from compare.records import Contender
 from compare.resident import available_bytes, of_process
-from compare.workers import WorkerProcess
+from compare.workers import Launched, WorkerProcess
 
 
 class Fleet:
@@ -27,12 +27,20 @@ class Fleet:
         self._live: dict[str, WorkerProcess] = {}
         self._refused: dict[str, Failed] = {}
         self._held: dict[str, int] = {}
+        self._devices = 1
         self.reports: dict[str, DeviceReport] = {}
 
     def environment(self) -> dict[str, str]:
         """The environment of every worker of this run."""
         inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
         return inherited | environment.fair(self._settings, self._folder)
+
+    def lay_over(self, devices: int) -> None:
+        """So many devices share the sequences that follow; workers for another number end."""
+        if devices != self._devices:
+            self.stop()
+            self._refused.clear()
+            self._devices = devices
 
     def seat(self, contender: Contender) -> str:
         """Which worker the contender sits in."""
@@ -43,7 +51,7 @@ class Fleet:
         seat, name = self.seat(contender), contender.backend
         if seat in self._live or seat in self._refused:
             return self._refused.get(seat)
-        self._live[seat] = self._spawn(self.environment(), seat)
+        self._live[seat] = self._spawn(self.environment(), seat, name)
         reply = self._live[seat].ask(self._start_request(name), self._settings.timeout_s)
         if not isinstance(reply, Started):
             self.drop(seat)
@@ -54,9 +62,14 @@ class Fleet:
             self._started(reply.report)
         return None
 
-    def _spawn(self, variables: dict[str, str], seat: str) -> WorkerProcess:
-        name = re.sub(r"[^\w.#-]", "-", seat)  # of a user's function it holds a path
-        return WorkerProcess(variables, self._folder / f"{name}.log")
+    def _spawn(self, variables: dict[str, str], seat: str, backend_name: str) -> WorkerProcess:
+        name, entry = re.sub(r"[^\w.#-]", "-", seat), backend(backend_name)  # of a user's function a seat holds a path
+        launched = None
+        if self._devices > 1:
+            variables |= environment.of_devices(self._settings, self._devices, bool(entry.launcher))
+            if entry.launcher:
+                launched = Launched(entry.launcher, self._devices, entry.package, self._folder / f"{name[:40]}.sock")
+        return WorkerProcess(variables, self._folder / f"{name}.log", launched=launched)
 
     def _start_request(self, name: str) -> Start:
         return Start(
@@ -64,6 +77,7 @@ class Fleet:
             package=backend(name).package,
             device=self._settings.device,
             threads=self._settings.threads,
+            devices=self._devices,
             cache=self._settings.cache,
         )
 
@@ -82,7 +96,7 @@ class Fleet:
     def ask_fresh(self, contender: Contender, request: Request, variables: dict[str, str]) -> Reply:
         """Ask a process of its own, with other environment variables, that ends after the answer."""
         plain = {key: value for key, value in self.environment().items() if key not in environment.RECYCLE}
-        worker = self._spawn(plain | variables, self.seat(contender))
+        worker = self._spawn(plain | variables, self.seat(contender), contender.backend)
         try:
             reply: Reply = worker.ask(self._start_request(contender.backend), self._settings.timeout_s)
             if isinstance(reply, Started):
@@ -110,11 +124,11 @@ class Fleet:
 
     def resident_bytes(self) -> int:
         """Memory of this machine that the live workers hold."""
-        return sum(of_process(worker.pid) for worker in self._live.values())
+        return sum(of_process(pid) for worker in self._live.values() for pid in worker.pids)
 
     def pids(self) -> list[int]:
         """Process ids of the live workers."""
-        return [worker.pid for worker in self._live.values()]
+        return [pid for worker in self._live.values() for pid in worker.pids]
 
     def pid(self, seat: str) -> int | None:
         """Process id of a live worker."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from compare import caches, composing, fitting, inputs, launching, weighing
-from compare.backends import Adapter, Programs
+from compare import caches, composing, fitting, launching, weighing
+from compare.backends import Adapter, Devices, Programs
 from compare.circumstances import Cache
 from compare.clock import Stopwatch
 from compare.messages import (
@@ -53,8 +53,11 @@ Around = Callable[[], AbstractContextManager[Any]]
 class Session:
     """One backend in this process: the problem at hand and its prepared contenders."""
 
-    def __init__(self, package: str, device: Device, threads: int, cache: Cache = "warm") -> None:
+    def __init__(self, package: str, device: Device, threads: int, cache: Cache = "warm", devices: int = 1) -> None:
         self.package, self.device, self.cache = package, device, cache
+        self.devices: Devices | None = None
+        if devices > 1:
+            self.devices = import_module(f"{package}.devices").Devices(device, devices)
         self.adapter: Adapter = import_module(f"{package}.adapter").Adapter(device, threads)
         self.profiler: Any = import_module(f"{package}.profiler")
         self._problem: Problem | None = None
@@ -100,8 +103,7 @@ class Session:
         problem = case.problem
         if problem != self._problem:
             self.forget()
-            drawn = (composing.laid_out(each, problem.layout) for each in inputs.draw(problem))
-            self._inputs = tuple(self.adapter.put(each, problem.dtype) for each in drawn)
+            self._inputs = composing.put(problem, self.adapter, self.devices)
             self._problem = problem
         attention = composing.find(self.package, case.contender).attention
         whole = composing.composed(attention, self.package, problem)
@@ -125,6 +127,8 @@ class Session:
         # A compiled backward uses its residuals up, so the forward half runs anew, outside.
         saved = block(programs.save()) if name == "backward" else None
         before()
+        if self.devices:
+            self.devices.meet()
         with around():
             if name == "backward":
                 return block(programs.backward(saved))
@@ -151,13 +155,14 @@ class Session:
         Another dtype than the problem's is an error.
         """
         tensors = (result,) if name == "forward" else result
-        expected = self._problem.dtype if self._problem else ""
-        layout = self._problem.layout if self._problem else "btnh"
+        assert self._problem is not None
         for tensor, array in zip(TENSORS[name], tensors, strict=True):
             dtype = str(array.dtype).rpartition(".")[2]
-            if dtype != expected:
-                raise TypeError(f"{name} {tensor}: expected {expected}, got {dtype}")
-            numbers = composing.laid_out(self.adapter.numpy(array), layout)
+            if dtype != self._problem.dtype:
+                raise TypeError(f"{name} {tensor}: expected {self._problem.dtype}, got {dtype}")
+            numbers = composing.numbers(array, self._problem, self.adapter, self.devices)
+            if self.devices and self.devices.rank:
+                continue  # the first process writes for all
             first = folder / f"{name}.{tensor}.first.npy"
             if when == "first" or not np.array_equal(np.load(first, mmap_mode="r"), numbers):
                 np.save(folder / f"{name}.{tensor}.{when}.npy", numbers)
@@ -176,6 +181,8 @@ class Session:
         watch, calm = Stopwatch(), 0
         while calm < 2:
             self.run(programs, name, watch)
+            if self.devices:
+                watch.seconds[-1] = self.devices.slowest(watch.seconds[-1])
             *before, last = watch.seconds
             calm = calm + 1 if before and last > min(before) * (1 - STEADY_GAIN) else 0
             if sum(watch.seconds) > budget_s and len(watch.seconds) >= 2:

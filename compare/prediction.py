@@ -20,15 +20,16 @@ def score_bytes(problem: Problem) -> int:
 
 
 def input_bytes(problem: Problem) -> int:
-    """q, k and v."""
+    """q, k and v, on each of the devices that share them."""
     queries = problem.batch * problem.q_len * problem.heads * problem.head_dim
     keys = problem.batch * problem.kv_len * problem.kv_heads * problem.head_dim
-    return (queries + 2 * keys) * ITEM_BYTES[problem.dtype]
+    return (queries + 2 * keys) * ITEM_BYTES[problem.dtype] // problem.devices
 
 
 def output_bytes(problem: Problem) -> int:
-    """The output, and dO alike."""
-    return problem.batch * problem.q_len * problem.heads * problem.head_dim * ITEM_BYTES[problem.dtype]
+    """The output, and dO alike, on each of the devices that share them."""
+    numbers = problem.batch * problem.q_len * problem.heads * problem.head_dim
+    return numbers * ITEM_BYTES[problem.dtype] // problem.devices
 
 
 def seed_forward_bytes(problem: Problem) -> int:

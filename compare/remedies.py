@@ -86,7 +86,7 @@ def function_of(row: Measurement, base: Measurement) -> SameFunction:
 
 def solutions(rows: Iterable[Row]) -> list[Solution]:
     """Every row that applies a remedy and has a base, in the order of the rows."""
-    known = [row for row in measurements(rows) if trusted(row)]
+    known = [row for row in measurements(rows) if trusted(row) and row.problem.devices == 1]
     found = ((row, base_of(row, known), remedies_of(row)) for row in known)
     return [solution(row, base, named) for row, base, named in found if base is not None and named]
 

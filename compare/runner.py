@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare import prediction
+from compare import composing, prediction
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
 from compare.fleet import Fleet
@@ -95,6 +95,7 @@ class OneProcess:
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
         rows: dict[Contender, Row] = {}
+        self._fleet.lay_over(problem.devices)
         contenders = self._runner.contenders(problem)
         for skip in self._skipped(problem, contenders):
             self._record(rows, skip)
@@ -151,7 +152,7 @@ class OneProcess:
                     predicted_bytes=needed,
                     available_bytes=available,
                 )
-            elif reason := self._missing_mode(contender):
+            elif reason := composing.refusal(problem, contender.variant) or self._missing_mode(contender):
                 yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _share_of_memory(self) -> str:

@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from compare import environment
+from compare import environment, ranks
 from compare.backends import Adapter
 from compare.channel import Channel
 from compare.circumstances import DeviceReport
@@ -52,12 +54,12 @@ def pin(threads: int) -> None:
 class Worker:
     """Answers one request after another; a request that fails is answered by its reason."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel | None) -> None:
         self.channel = channel
 
     def serve(self) -> None:
         """Until the parent closes the channel."""
-        while True:
+        while self.channel:
             try:
                 request = self.channel.receive()
             except EOFError:
@@ -107,13 +109,11 @@ class Worker:
     def _start(self, request: Start) -> Started:
         pin(request.threads)
         begin = perf_counter()
-        from importlib import import_module
-
         import_module(f"{request.package}.adapter")
         imported = perf_counter()
         from compare.measuring import Session
 
-        self.session = Session(request.package, request.device, request.threads, request.cache)
+        self.session = Session(request.package, request.device, request.threads, request.cache, request.devices)
         started = perf_counter()
         facts = self.session.adapter.facts()
         report = DeviceReport(
@@ -152,10 +152,24 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Entry of the child process: argv holds the channel's file descriptor."""
+    """Entry of the child process: argv holds the channel's file descriptor, or of one among several a path to call."""
     die_with_parent()
+    if len(sys.argv) > 2:
+        one_of_several(Path(sys.argv[1]), sys.argv[2])
+        return
     end = socket.socket(fileno=int(sys.argv[1]))
     Worker(Channel(end, Request)).serve()
+
+
+def one_of_several(address: Path, package: str) -> None:
+    """A process of those that a framework's launcher started, one for each device."""
+    team = import_module(f"{package}.team").Team()
+    channel = None
+    if team.rank == 0:
+        end = socket.socket(socket.AF_UNIX)
+        end.connect(str(address))
+        channel = Channel(end, Request)
+    ranks.serve(channel, Worker(channel), team, address.with_suffix(".reason"))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 import msgspec
 
+from compare import ranks
 from compare.channel import Channel
 from compare.messages import Failed, Reply
+from compare.resident import with_descendants
 
 LOG_TAIL_BYTES = 4000
 STOP_GRACE_S = 2.0
@@ -31,15 +34,51 @@ def undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class Launched(NamedTuple):
+    """Processes that a framework's own launcher starts, one for each device; the first of them calls ``address``."""
+
+    launcher: str
+    processes: int
+    package: str
+    address: Path
+
+    def listening(self) -> socket.socket:
+        """A socket that waits for the call."""
+        self.address.unlink(missing_ok=True)
+        self.obituary.unlink(missing_ok=True)
+        found = socket.socket(socket.AF_UNIX)
+        found.bind(str(self.address))
+        found.listen(1)
+        return found
+
+    def arguments(self) -> list[str]:
+        """Of Python, up to the module that each process runs."""
+        return ["-m", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
+
+    @property
+    def obituary(self) -> Path:
+        """Where a process that failed by itself leaves the reason."""
+        return self.address.with_suffix(".reason")
+
+
 class WorkerProcess:
     """One worker: its own session and process group, its output in a log file, a private socket to talk over."""
 
     def __init__(
-        self, environment: dict[str, str], log: Path, module: str = "compare.worker", replies: Any = Reply
+        self,
+        environment: dict[str, str],
+        log: Path,
+        module: str = "compare.worker",
+        replies: Any = Reply,
+        launched: Launched | None = None,
     ) -> None:
         here, there = socket.socketpair()
-        self._log = log
+        self._log, self._launched = log, launched
         command = [sys.executable, "-m", module, str(there.fileno())]
+        if launched:
+            here.close()
+            here = launched.listening()
+            command = [sys.executable, *launched.arguments(), "-m", module, str(launched.address), launched.package]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -51,7 +90,13 @@ class WorkerProcess:
                 start_new_session=True,  # a Ctrl-C reaches the parent alone, which ends the workers in order
             )
         there.close()
+        self._replies, self._listening = replies, here if launched else None
         self._channel = Channel(here, replies)
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker's process id, and where it was launched those of all that it started."""
+        return with_descendants(self._process.pid) if self._launched else [self._process.pid]
 
     @property
     def pid(self) -> int:
@@ -62,17 +107,35 @@ class WorkerProcess:
         """Send a request and wait for its reply; a dead or hanging worker is a Failed reply, and is ended."""
         stage = type(request).__name__.lower()
         try:
+            self._accept(timeout_s)
             self._channel.send(request)
             reply = self._channel.receive(timeout_s)
         except TimeoutError:
             self.stop()
             return Failed(status="TIMEOUT", stage=stage, reason=f"no answer within {timeout_s:g} s (--timeout)")
         except (EOFError, OSError):
+            if self._launched and (alone := ranks.read(self._launched.obituary)):
+                self.stop()
+                return alone
             return Failed(status="CRASH", stage=stage, reason=self._obituary())
         except msgspec.DecodeError as error:
             self.stop()
             return Failed(status="ERROR", stage=stage, reason=f"unreadable answer: {error}")
         return reply
+
+    def _accept(self, timeout_s: float) -> None:
+        """Wait until the first of the launched processes has called."""
+        end = monotonic() + timeout_s
+        while self._listening:
+            if self._process.poll() is not None:
+                raise EOFError("the launcher ended before its processes called")
+            if monotonic() > end:
+                raise TimeoutError
+            self._listening.settimeout(0.2)
+            with suppress(TimeoutError):
+                called, _ = self._listening.accept()
+                self._channel.close()
+                self._channel, self._listening = Channel(called, self._replies), None
 
     def _obituary(self) -> str:
         try:

@@ -87,8 +87,9 @@ class Programs:
     def saved_bytes(self, saved: Any) -> int | None:
         """Bytes of the distinct residual buffers, less those that are an input or the output."""
         out, vjp = saved
-        owned = {each.unsafe_buffer_pointer(): each.nbytes for each in jax.tree.leaves(vjp)}
-        aliased = {each.unsafe_buffer_pointer() for each in (*self._inputs, out)}
+        first = [each.addressable_shards[0].data for each in jax.tree.leaves(vjp)]  # of one device among several
+        owned = {each.unsafe_buffer_pointer(): each.nbytes for each in first}
+        aliased = {each.addressable_shards[0].data.unsafe_buffer_pointer() for each in (*self._inputs, out)}
         return int(sum(size for pointer, size in owned.items() if pointer not in aliased))
 
     def fused_attention(self, program: str) -> str | None:

@@ -52,16 +52,18 @@ def variants_of(package: str) -> set[str]:
     return {path.name for path in (ROOT / package / "variants").glob("[!_]*.py")}
 
 
-@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py"])
+@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py", "devices.py"])
 def test_the_frameworks_mirror_each_other(module: str) -> None:
     one, other = (surface(tree(Path(package) / module)) for package in FRAMEWORKS)
     assert one == other
 
 
 @pytest.mark.parametrize("package", FRAMEWORKS)
-@pytest.mark.parametrize("protocol", ["Adapter", "Programs"])
-def test_a_framework_has_what_the_protocol_asks(package: str, protocol: str) -> None:
-    asked, offered = (surface(tree(path)) for path in (Path("compare/backends.py"), Path(package) / "adapter.py"))
+@pytest.mark.parametrize(
+    ("protocol", "module"), [("Adapter", "adapter.py"), ("Programs", "adapter.py"), ("Devices", "devices.py")]
+)
+def test_a_framework_has_what_the_protocol_asks(package: str, protocol: str, module: str) -> None:
+    asked, offered = (surface(tree(path)) for path in (Path("compare/backends.py"), Path(package) / module))
     methods = {name: text for name, text in asked.items() if name.startswith(f"{protocol}.")}
     assert methods
     assert methods == {name: text for name, text in offered.items() if name.startswith(f"{protocol}.")}

@@ -41,7 +41,7 @@ def check(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> None:
 
 def shifted(*tensors: Tensor) -> tuple[Tensor, ...]:
     """What the rank before this one in the ring has of the same tensors."""
-    to, source = (rank() + 1) % devices(), owner(1)
+    to, source = (rank() + 1) % devices(), (rank() - 1) % devices()
     sent = [each.contiguous() for each in tensors]
     received = [torch.empty_like(each) for each in sent]
     work = [dist.P2POp(dist.isend, each, to) for each in sent]

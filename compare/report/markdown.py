@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from compare.circumstances import Run
 from compare.records import Row
 from compare.report import markdown_costs as costs
-from compare.report import markdown_floor, markdown_solutions
+from compare.report import markdown_floor, markdown_scaling, markdown_solutions
 from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
@@ -22,6 +22,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
         markdown_solutions.solved(rows),
+        markdown_scaling.shared(rows),
         reasons.why(run, rows),
         tables.seed_tables(rows),
         memory.analysis(rows),

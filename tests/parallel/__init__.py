@@ -1,0 +1,1 @@
+"""Several devices share a sequence: simulated ones in JAX, processes in PyTorch."""

@@ -1,0 +1,89 @@
+"""A program for the tests: every shared variant of one backend on some devices, held to the oracle.
+
+    python -m tests.parallel.every jax 4 [BREAK]
+
+PyTorch's is started by torchrun.  Prints a line ``variant: outcome reason`` for each problem.  BREAK plants a fault.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from itertools import product
+from typing import Any
+
+from msgspec.structs import replace
+
+from compare import composing, inputs
+from compare.backends import SEQUENCE_PARALLEL, backend
+from compare.records import Problem
+from scripts import conformance
+from tests import samples
+
+SHAPE = samples.problem(batch=2, q_len=48, kv_len=48, heads=8, kv_heads=4, head_dim=16)
+CASES = [("causal", "float32", 1), ("full", "bfloat16", 1), ("causal", "float32", 3)]
+
+
+def problems(devices: int) -> list[Problem]:
+    made = []
+    for mask, dtype, layers in CASES:
+        precision = "ieee" if dtype == "float32" else "default"
+        how = {"mask": mask, "dtype": dtype, "layers": layers, "matmul_precision": precision}
+        made.append(replace(SHAPE, devices=devices, **how))
+    return [*made, replace(made[0], q_len=46, kv_len=46), replace(made[0], heads=4, kv_heads=2)]
+
+
+def planted(package: str, fault: str) -> None:
+    """A ring whose blocks are stale, and devices that take another one's place."""
+    sequence = import_module(f"{package}.sequence")
+    if fault == "stale":
+        shifted = sequence.shifted
+        sequence.shifted = lambda *arrays: (*arrays[:2], *shifted(*arrays[2:])) if len(arrays) > 2 else arrays
+    if fault == "owner":
+        owner = sequence.owner
+        sequence.owner = lambda steps: owner(steps + 1)
+    if fault == "merge":
+        sequence.blocks.merge = lambda one, other: (one[0] + other[0], one[1])
+
+
+def computed(adapter: Any, devices: Any, package: str, variant: str, problem: Problem) -> dict[str, Any]:
+    arrays = composing.put(problem, adapter, devices)
+    attention = import_module(f"{package}.variants.{variant}").attention
+    mode = next(entry.modes[0] for entry in (backend("jax"), backend("torch")) if entry.package == package)
+    programs = adapter.programs(composing.composed(attention, package, problem), mode, arrays, problem.matmul_precision)
+    found = dict(zip(("step.out", "step.dq", "step.dk", "step.dv"), programs.step(), strict=True))
+    if problem == problems(problem.devices)[0]:  # a program in JAX takes seconds to compile
+        found |= {"forward.out": programs.forward()}
+        gradients = programs.backward(programs.save())
+        found |= dict(zip(("backward.dq", "backward.dk", "backward.dv"), gradients, strict=True))
+    return {key: composing.numbers(array, problem, adapter, devices) for key, array in found.items()}
+
+
+def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Problem) -> str:
+    if reason := composing.refusal(problem, variant):
+        return f"skip {reason}"
+    try:
+        found = computed(adapter, devices, package, variant, problem)
+    except NotImplementedError as refused:
+        return f"skip {refused}"
+    verdict = conformance.judged(problem, "cpu", inputs.draw(problem), found)
+    wrong = [each.tensor for each in verdict.tensors if not each.agrees]
+    return f"WRONG {' '.join(wrong)}" if wrong else "ok"
+
+
+def main() -> None:
+    name, count, *fault = sys.argv[1:]
+    package = backend(name).package
+    devices = import_module(f"{package}.devices").Devices("cpu", int(count))
+    adapter = import_module(f"{package}.adapter").Adapter("cpu", 1)
+    planted(package, fault[0] if fault else "")
+    for variant, problem in product(SEQUENCE_PARALLEL, problems(int(count))[: 1 if fault else None]):
+        text = outcome(adapter, devices, package, variant, problem)
+        if devices.rank == 0:
+            print(f"{variant}: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

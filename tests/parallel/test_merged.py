@@ -1,0 +1,57 @@
+"""What several processes say, as one: the slowest, the fullest, and the first that failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from compare.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
+from compare.ranks import merged
+from compare.records import Cost, Kernel, Notice
+from tests.samples import EAGER
+
+
+def seen(times: dict[int, tuple[float, ...]], busy_s: float, refused: dict[int, str] | None = None) -> Ended:
+    kernels = (Kernel(name=f"busy {busy_s}", count=1, device_s=busy_s),)
+    one = Seen(contender=EAGER, pass_name="step", device_s=times, kernels=kernels, refused=refused or {})
+    return Ended(seen=(one,))
+
+
+def prepared(peak: int, saved: int, cost_s: float, *warnings: Notice) -> Prepared:
+    return Prepared(
+        costs={"step": Cost(trace_s=0.0, compile_s=cost_s, first_call_s=0.0)},
+        seconds={"step": 1.0},
+        memory={"step": PassMemory(peak_bytes=peak, source="s")},
+        saved_bytes=saved,
+        fused={},
+        warnings=warnings,
+    )
+
+
+def test_a_turn_takes_as_long_as_its_slowest_process() -> None:
+    found = merged([Turned(wall_s=(1.0, 5.0), page_faults=3), Turned(wall_s=(2.0, 4.0), page_faults=1)])
+    assert found == Turned(wall_s=(2.0, 5.0), page_faults=3)
+
+
+def test_an_iteration_takes_as_long_as_its_slowest_device_and_a_round_must_be_true_on_all() -> None:
+    one = seen({1: (1.0, 5.0), 2: (9.0,)}, busy_s=1.0)
+    other = seen({1: (2.0, 4.0)}, busy_s=2.0, refused={2: "no window"})
+    found = merged([one, other])
+    assert isinstance(found, Ended)
+    assert found.seen[0].device_s == {1: (2.0, 5.0)}
+    assert found.seen[0].refused == {2: "no window"}
+    assert found.seen[0].kernels[0].name == "busy 2.0"
+
+
+def test_memory_is_the_fullest_devices_and_a_warning_stands_once() -> None:
+    notice = Notice(code="a", text="b")
+    found = merged([prepared(10, 5, 1.0, notice), prepared(8, 7, 3.0, notice)])
+    assert isinstance(found, Prepared)
+    assert (found.memory["step"].peak_bytes, found.saved_bytes, found.costs["step"].compile_s) == (10, 7, 3.0)
+    assert found.warnings == (notice,)
+
+
+@pytest.mark.parametrize("bad", [Unsupported(reason="no"), Failed(status="OOM", stage="prepare", reason="full")])
+def test_one_that_refuses_or_fails_speaks_for_all(bad: Unsupported | Failed) -> None:
+    good = prepared(1, 1, 1.0)
+    assert merged([good, bad]) == bad
+    assert merged([bad, good]) == bad

@@ -1,0 +1,79 @@
+"""The bytes that devices send, counted as they are sent, against the formula."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from compare.backends import SEQUENCE_PARALLEL
+from compare.records import Dtype, PassName
+from compare.traffic import sent_bytes
+from tests import samples
+
+PROBLEM = samples.problem(batch=2, q_len=32, kv_len=32, heads=8, kv_heads=4, head_dim=16, mask="causal")
+
+
+class OneOfMany:
+    """A rank whose partners are made up: what it sends is counted, what it receives is its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+        self.dist = import_module("torch.distributed")
+        self.size, self.sent_bytes = size, 0
+        fakes: dict[str, Any] = {
+            "is_initialized": lambda: True,
+            "get_world_size": lambda: size,
+            "get_rank": lambda: 1,
+            "P2POp": lambda op, tensor, peer: (op, tensor),
+            "batch_isend_irecv": self.exchange,
+            "all_gather_into_tensor": self.gather,
+            "reduce_scatter_tensor": self.scatter,
+            "all_to_all_single": self.swap,
+        }
+        for name, fake in fakes.items():
+            monkeypatch.setattr(self.dist, name, fake)
+
+    def exchange(self, work: list[Any]) -> list[Any]:
+        sent = [tensor for op, tensor in work if op is self.dist.isend]
+        for (_, into), tensor in zip([each for each in work if each[0] is self.dist.irecv], sent, strict=True):
+            into.copy_(tensor)
+            self.sent_bytes += tensor.nbytes
+        return []
+
+    def gather(self, into: Any, tensor: Any) -> None:
+        into.copy_(tensor.repeat(self.size, *(1,) * (tensor.dim() - 1)))
+        self.sent_bytes += (self.size - 1) * tensor.nbytes
+
+    def scatter(self, into: Any, of_all: Any) -> None:
+        into.copy_(of_all[: len(into)])
+        self.sent_bytes += of_all.nbytes - into.nbytes
+
+    def swap(self, into: Any, sent: Any) -> None:
+        into.copy_(sent)
+        self.sent_bytes += sent.nbytes * (self.size - 1) // self.size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
+def test_what_is_sent_is_what_the_formula_says(
+    monkeypatch: pytest.MonkeyPatch, variant: str, devices: int, dtype: Dtype
+) -> None:
+    torch = import_module("torch")
+    problem = replace(PROBLEM, devices=devices, dtype=dtype)
+    attention = import_module(f"torch_attn.variants.{variant}").attention
+    shapes = (problem.q_shape, problem.kv_shape, problem.kv_shape)
+    tensors = [torch.randn(b, t // devices, n, h).to(getattr(torch, dtype)).requires_grad_() for b, t, n, h in shapes]
+    one = OneOfMany(monkeypatch, devices)
+    out = attention(*tensors, mask="causal")
+    assert one.sent_bytes == sent_bytes(variant, problem, "forward")
+    torch.autograd.grad(out, tensors, torch.randn_like(out))
+    assert one.sent_bytes == sent_bytes(variant, problem, "step")
+
+
+def test_one_device_sends_nothing_and_an_unknown_scheme_is_not_guessed() -> None:
+    passes: tuple[PassName, ...] = ("forward", "backward", "step")
+    assert all(sent_bytes("ring", PROBLEM, name) == 0 for name in passes)
+    assert all(sent_bytes("fused", replace(PROBLEM, devices=2), name) is None for name in passes)

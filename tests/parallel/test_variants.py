@@ -1,0 +1,55 @@
+"""ring, allgather and ulysses on several devices are attention, and a fault planted in them is found."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from functools import cache
+
+import pytest
+
+from compare.backends import BACKENDS, SEQUENCE_PARALLEL
+
+FAULTS = {
+    "stale": {"ring": True, "allgather": False, "ulysses": False},
+    "owner": {"ring": True, "allgather": True, "ulysses": False},
+    "merge": {"ring": True, "allgather": True, "ulysses": False},
+}
+
+
+@cache
+def outcomes(backend: str, devices: int, fault: str = "") -> dict[str, list[str]]:
+    """Variant -> its outcomes, by a process of its own (or one for each device)."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    launched = ["-m", BACKENDS[backend].launcher, "--standalone", "--nproc-per-node", str(devices)]
+    command = [sys.executable, *(launched if BACKENDS[backend].launcher else [])]
+    command += ["-m", "tests.parallel.every", backend, str(devices), *([fault] if fault else [])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    found = defaultdict(list)
+    for line in done.stdout.splitlines():
+        variant, colon, outcome = line.partition(": ")
+        if colon and variant in SEQUENCE_PARALLEL:
+            found[variant].append(outcome)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return found
+
+
+@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
+@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_is_attention_on_several_devices(backend: str, devices: int, variant: str) -> None:
+    *shared, uneven, few_heads = outcomes(backend, devices)[variant]
+    assert shared == ["ok"] * 3
+    assert uneven == f"skip {devices} devices need T to be a multiple of {2 * devices}, got 46"
+    refused = f"skip {devices} devices need the key heads to be a multiple of {devices}, got 2"
+    assert few_heads == (refused if variant == "ulysses" and devices == 4 else "ok")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_planted_fault_is_found(backend: str, fault: str) -> None:
+    found = outcomes(backend, 2, fault)
+    assert {variant: "WRONG" in "".join(found[variant]) for variant in SEQUENCE_PARALLEL} == FAULTS[fault]
