@@ -68,7 +68,7 @@ class Fleet:
         if self._devices > 1:
             variables |= environment.of_devices(self._settings, self._devices, bool(entry.launcher))
             if entry.launcher:
-                launched = Launched(entry.launcher, self._devices, entry.package, self._folder / f"{name[:40]}.sock")
+                launched = Launched(entry.launcher, self._devices, entry.package, self._folder / f"{name}.reason")
         return WorkerProcess(variables, self._folder / f"{name}.log", launched=launched)
 
     def _start_request(self, name: str) -> Start:

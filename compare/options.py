@@ -19,6 +19,7 @@ from compare.records import PASSES, Contender, Device, PassName, Problem
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
+MOST_SIMULATED = 16  # devices on a CPU
 PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
 
 
@@ -40,6 +41,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     names = tuple(dict.fromkeys(contender.backend for contender in contenders))
     require(names)
     check_search(options)
+    check_devices(options)
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
     device, note = devices.choose(options.device, names)
@@ -47,6 +49,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
         check_modes(contenders)
+        check_simulated(options.devices or ())
     chosen, problems = settings(options, device), problems_for(options, device)
     if options.shard:
         problems = sharding.share(problems, options.shard, lambda problem: cases.case_s(problem, chosen))
@@ -77,6 +80,16 @@ def check_search(options: argparse.Namespace) -> None:
         raise ValueError("--max-seq-len: possible passes: forward, step")
 
 
+def check_devices(options: argparse.Namespace) -> None:
+    """Refuse what several devices cannot do together."""
+    if max(options.devices or (1,)) == 1:
+        return
+    if options.max_seq_len is not None:
+        raise ValueError("--max-seq-len looks at one device; leave --devices out")
+    if options.cache == "cold":
+        raise ValueError("--cache cold evicts the cache of one device; leave it or --devices out")
+
+
 def check_modes(contenders: Sequence[Contender]) -> None:
     """Refuse modes that need a GPU where there is none."""
     for each in contenders:
@@ -84,6 +97,12 @@ def check_modes(contenders: Sequence[Contender]) -> None:
         if each.mode in entry.gpu_modes:
             possible = ", ".join(mode for mode in entry.modes if mode not in entry.gpu_modes)
             raise ValueError(f"{each.name}: mode {each.mode} needs a GPU; possible on a CPU: {possible}")
+
+
+def check_simulated(counts: Sequence[int]) -> None:
+    """Refuse more simulated devices than a CPU can bear."""
+    if max(counts, default=1) > MOST_SIMULATED:
+        raise ValueError(f"--devices {max(counts)}: a CPU simulates up to {MOST_SIMULATED}")
 
 
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:

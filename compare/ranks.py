@@ -5,6 +5,7 @@ What they say is merged: a time is the slowest one's, a size the largest one's.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,11 @@ def serve(channel: Channel | None, worker: Any, team: Team, obituary: Path) -> N
 def read(obituary: Path) -> Failed | None:
     """Why a process failed by itself, if one did."""
     return msgspec.json.decode(obituary.read_bytes(), type=Failed) if obituary.exists() else None
+
+
+def address(obituary: Path) -> str:
+    """The name of the parent's socket: one in Linux's abstract space, which is as short as it must be."""
+    return "\0compare-" + hashlib.sha256(str(obituary).encode()).hexdigest()[:32]
 
 
 def _received(channel: Channel) -> bytes:

@@ -152,7 +152,7 @@ def die_with_parent() -> None:
 
 
 def main() -> None:
-    """Entry of the child process: argv holds the channel's file descriptor, or of one among several a path to call."""
+    """Entry of the child process: argv holds a file descriptor, or of one among several a path for its last words."""
     die_with_parent()
     if len(sys.argv) > 2:
         one_of_several(Path(sys.argv[1]), sys.argv[2])
@@ -161,15 +161,15 @@ def main() -> None:
     Worker(Channel(end, Request)).serve()
 
 
-def one_of_several(address: Path, package: str) -> None:
+def one_of_several(obituary: Path, package: str) -> None:
     """A process of those that a framework's launcher started, one for each device."""
     team = import_module(f"{package}.team").Team()
     channel = None
     if team.rank == 0:
         end = socket.socket(socket.AF_UNIX)
-        end.connect(str(address))
+        end.connect(ranks.address(obituary))
         channel = Channel(end, Request)
-    ranks.serve(channel, Worker(channel), team, address.with_suffix(".reason"))
+    ranks.serve(channel, Worker(channel), team, obituary)
 
 
 if __name__ == "__main__":

@@ -35,30 +35,26 @@ def undisturbed() -> Iterator[None]:
 
 
 class Launched(NamedTuple):
-    """Processes that a framework's own launcher starts, one for each device; the first of them calls ``address``."""
+    """Processes that a framework's own launcher starts, one for each device; the first of them calls its parent."""
 
     launcher: str
     processes: int
     package: str
-    address: Path
+    obituary: Path
+    """Where a process that failed by itself leaves the reason."""
 
     def listening(self) -> socket.socket:
-        """A socket that waits for the call."""
-        self.address.unlink(missing_ok=True)
+        """A socket that waits for the call; its name is no path, which could be too long for one."""
         self.obituary.unlink(missing_ok=True)
         found = socket.socket(socket.AF_UNIX)
-        found.bind(str(self.address))
+        found.bind(ranks.address(self.obituary))
         found.listen(1)
         return found
 
-    def arguments(self) -> list[str]:
-        """Of Python, up to the module that each process runs."""
-        return ["-m", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
-
-    @property
-    def obituary(self) -> Path:
-        """Where a process that failed by itself leaves the reason."""
-        return self.address.with_suffix(".reason")
+    def command(self, module: str) -> list[str]:
+        """What starts the processes, each of which runs the module."""
+        start = ["-m", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
+        return [sys.executable, *start, "-m", module, str(self.obituary), self.package]
 
 
 class WorkerProcess:
@@ -78,7 +74,7 @@ class WorkerProcess:
         if launched:
             here.close()
             here = launched.listening()
-            command = [sys.executable, *launched.arguments(), "-m", module, str(launched.address), launched.package]
+            command = launched.command(module)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,

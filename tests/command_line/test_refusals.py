@@ -55,6 +55,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "zero threads": ("--threads 0", ["--threads", "from 1"]),
     "graph on a CPU": ("--device cpu --mode eager graph", ["torch:naive:graph", "needs a GPU", "eager, compile"]),
     "tf32 on a CPU": ("--device cpu --matmul-precision tf32", ["tf32", "ieee", "default"]),
+    "zero devices": ("--devices 0", ["--devices", "from 1"]),
+    "many simulated devices": ("--device cpu --devices 2 64", ["--devices 64", "up to 16"]),
+    "longest sequence of devices": ("--devices 2 --max-seq-len", ["--max-seq-len", "--devices"]),
+    "cold caches of devices": ("--devices 1 2 --cache cold", ["--cache cold", "--devices"]),
     "option": ("--sequence 4", ["--sequence"]),
     "stray word": ("naive", ["naive"]),
 }
