@@ -13,7 +13,7 @@ from pathlib import Path
 from compare import environment
 from compare.backends import backend
 from compare.circumstances import DeviceReport, Settings
-from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started
+from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started, Unsupported
 from compare.records import Contender
 from compare.resident import available_bytes, of_process
 from compare.workers import Launched, WorkerProcess
@@ -25,9 +25,10 @@ class Fleet:
     def __init__(self, settings: Settings, folder: Path, started: Callable[[DeviceReport], None]) -> None:
         self._settings, self._folder, self._started = settings, folder, started
         self._live: dict[str, WorkerProcess] = {}
-        self._refused: dict[str, Failed] = {}
+        self._refused: dict[str, Failed | Unsupported] = {}
         self._held: dict[str, int] = {}
         self._devices = 1
+        self._spawned = 0
         self.reports: dict[str, DeviceReport] = {}
 
     def environment(self) -> dict[str, str]:
@@ -46,7 +47,7 @@ class Fleet:
         """Which worker the contender sits in."""
         return contender.name if self._settings.workers == "contender" else contender.backend
 
-    def start(self, contender: Contender) -> Failed | None:
+    def start(self, contender: Contender) -> Failed | Unsupported | None:
         """Make sure that the contender's worker is up; one that once could not start is not tried again."""
         seat, name = self.seat(contender), contender.backend
         if seat in self._live or seat in self._refused:
@@ -55,7 +56,7 @@ class Fleet:
         reply = self._live[seat].ask(self._start_request(name), self._settings.timeout_s)
         if not isinstance(reply, Started):
             self.drop(seat)
-            self._refused[seat] = reply if isinstance(reply, Failed) else unexpected(reply)
+            self._refused[seat] = reply if isinstance(reply, Failed | Unsupported) else unexpected(reply)
             return self._refused[seat]
         if name not in self.reports:
             self.reports[name] = reply.report
@@ -65,10 +66,13 @@ class Fleet:
     def _spawn(self, variables: dict[str, str], seat: str, backend_name: str) -> WorkerProcess:
         name, entry = re.sub(r"[^\w.#-]", "-", seat), backend(backend_name)  # of a user's function a seat holds a path
         launched = None
+        self._spawned += 1
         if self._devices > 1:
             variables |= environment.of_devices(self._settings, self._devices, bool(entry.launcher))
             if entry.launcher:
-                launched = Launched(entry.launcher, self._devices, entry.package, self._folder / f"{name}.reason")
+                launched = Launched(
+                    entry.launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason"
+                )
         return WorkerProcess(variables, self._folder / f"{name}.log", launched=launched)
 
     def _start_request(self, name: str) -> Start:
@@ -76,7 +80,7 @@ class Fleet:
             backend=name,
             package=backend(name).package,
             device=self._settings.device,
-            threads=self._settings.threads,
+            threads=max(1, self._settings.threads // (self._devices if backend(name).launcher else 1)),
             devices=self._devices,
             cache=self._settings.cache,
         )

@@ -16,10 +16,25 @@ from compare.naivety import FUSED
 from compare.records import Kernel
 
 Kind = Literal[
-    "fused attention", "matmul", "softmax", "mask", "scale", "reduction", "elementwise", "copy", "memset", "other"
+    "fused attention",
+    "matmul",
+    "softmax",
+    "mask",
+    "scale",
+    "reduction",
+    "communication",
+    "elementwise",
+    "copy",
+    "memset",
+    "other",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+# Between devices: NCCL's kernels, Gloo's and c10d's operators, XLA's collectives.
+COMMUNICATION = re.compile(
+    r"^(nccl|gloo:|c10d::|(ppermute|psum|all[-_]gather|all[-_]reduce|all[-_]to[-_]all|reduce[-_]scatter|"
+    r"collective[-_]permute)([-_](start|done))?([._]\d+)*$)"
+)
 # HLO operations.
 PRODUCTS = {"dot", "convolution", "ragged-dot"}
 MASKS = {"select", "compare", "iota", "and", "or", "not"}
@@ -74,6 +89,8 @@ XLA = re.compile(r"^(?:(?:loop|input|wrapped)_)?([a-z_]*?)_?fusion[._]?\d*(?:[._
 
 def of(kernel: Kernel) -> tuple[Kind, ...]:
     """The kinds of a kernel or op in the order of KINDS; at least one."""
+    if COMMUNICATION.match(kernel.name):
+        return ("communication",)
     if kernel.contents:
         return _ordered(_by_operations(kernel.contents))
     return _ordered(_by_name(kernel.name))

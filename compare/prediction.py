@@ -34,12 +34,12 @@ def output_bytes(problem: Problem) -> int:
 
 def seed_forward_bytes(problem: Problem) -> int:
     """The seed table's Forward Memory: inputs + attention matrix + output."""
-    return input_bytes(problem) + score_bytes(problem) + output_bytes(problem)
+    return input_bytes(problem) + score_bytes(problem) // problem.devices + output_bytes(problem)
 
 
 def seed_backward_bytes(problem: Problem) -> int:
     """The seed table's Backward Memory: its Forward Memory + a second attention matrix."""
-    return seed_forward_bytes(problem) + score_bytes(problem)
+    return seed_forward_bytes(problem) + score_bytes(problem) // problem.devices
 
 
 def score_share(variant: str, problem: Problem) -> float:

@@ -149,7 +149,7 @@ class Race:
     def _resident(self, contender: Contender, ready: Prepared) -> Residents | None:
         """Where a compiler's buffer assignment stands in for allocation events, what a fresh process really grew by."""
         assigned = [memory.buffer_bytes for memory in ready.memory.values() if memory.buffer_bytes is not None]
-        on_cpu = self._settings.device == "cpu" and can_measure()
+        on_cpu = self._settings.device == "cpu" and can_measure() and self._problem.devices == 1  # or it holds several
         if not on_cpu or not assigned or max(assigned) < PROBE_FROM_BYTES:
             return None
         self._say(f"{contender.name}: resident memory of a fresh process")

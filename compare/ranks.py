@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.channel import Channel
-from compare.messages import Ended, Failed, Prepared, Reply, Request, Seen, Streamed, Turned, Unsupported
+from compare.messages import Ended, Failed, Prepared, Recompiled, Reply, Request, Seen, Streamed, Turned, Unsupported
 from compare.records import Cost
 
 PATIENCE_S = 5.0  # in which the others must fail as well, or they hang in what one has left
@@ -90,6 +90,9 @@ def merged(found: Sequence[Reply]) -> Reply:
         return Ended(seen=tuple(_seen(each) for each in zip(*ends, strict=True)))
     if isinstance(first, Prepared):
         return _prepared([each for each in found if isinstance(each, Prepared)])
+    if isinstance(first, Recompiled):
+        programs = [each.costs for each in found if isinstance(each, Recompiled)]
+        return Recompiled(costs={name: _dearest([each[name] for each in programs]) for name in first.costs})
     if isinstance(first, Streamed):
         calls = [each.call_s for each in found if isinstance(each, Streamed)]
         return Streamed(call_s={name: _slowest([each[name] for each in calls]) for name in calls[0]})

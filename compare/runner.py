@@ -91,7 +91,8 @@ class OneProcess:
                 self._fleet.stop()
 
     def _needed(self, problem: Problem, contender: Contender) -> int:
-        return prediction.needed_bytes(problem, self.settings.passes, contender.variant)
+        needed = prediction.needed_bytes(problem, self.settings.passes, contender.variant)
+        return needed * problem.devices if self.settings.device == "cpu" else needed  # which share one memory
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
         rows: dict[Contender, Row] = {}

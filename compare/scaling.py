@@ -38,11 +38,12 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
     """One device of the same backend on the same problem: `fused` if that was measured, else the same variant."""
     alone = replace(row.problem, devices=1)
     fitting = [each for each in rows if each.problem == alone and each.contender.backend == row.contender.backend]
-    for variant in ("fused", row.contender.variant):
-        for each in fitting:
-            if each.contender.variant == variant:
-                return each
-    return None
+    fitting = [each for each in fitting if each.contender.variant in ("fused", row.contender.variant)]
+
+    def rank(each: Measurement) -> tuple[bool, bool]:
+        return each.contender.variant != "fused", each.contender.mode != row.contender.mode
+
+    return min(fitting, key=rank, default=None)
 
 
 def beside(row: Measurement, base: Measurement) -> Scaled:

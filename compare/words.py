@@ -17,6 +17,7 @@ KINDS: dict[Kind, str] = {
     "mask": "mask",
     "scale": "scaling",
     "reduction": "sums and maxima",
+    "communication": "communication",
     "elementwise": "element-wise work",
     "copy": "copies",
     "memset": "fills",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -18,6 +16,7 @@ from compare.backends import Adapter
 from compare.channel import Channel
 from compare.circumstances import DeviceReport
 from compare.device_rate import Rate, Rated
+from compare.launcher import die_with_parent
 from compare.messages import (
     Answer,
     Begin,
@@ -42,20 +41,23 @@ from compare.messages import (
 from compare.records import FailureStatus
 from compare.resident import total_bytes
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
+def pin(threads: int, place: int = 0) -> None:
+    """Keep this process, and every thread pool that sizes itself by it, on ``threads`` CPUs.
 
-def pin(threads: int) -> None:
-    """Keep this process, and every thread pool that sizes itself by it, on the first ``threads`` CPUs."""
+    ``place``: the first process has the first ones, the next the next; in a circle where there are too few.
+    """
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        cpus = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cpus[(place * threads + at) % len(cpus)] for at in range(threads)})
 
 
 class Worker:
     """Answers one request after another; a request that fails is answered by its reason."""
 
-    def __init__(self, channel: Channel | None) -> None:
-        self.channel = channel
+    def __init__(self, channel: Channel | None, place: int = 0) -> None:
+        """``place``: which of several processes this is."""
+        self.channel, self._place = channel, place
 
     def serve(self) -> None:
         """Until the parent closes the channel."""
@@ -107,7 +109,7 @@ class Worker:
         return Rated(rates=tuple(rates.measured(self.session, request)))
 
     def _start(self, request: Start) -> Started:
-        pin(request.threads)
+        pin(request.threads, self._place)
         begin = perf_counter()
         import_module(f"{request.package}.adapter")
         imported = perf_counter()
@@ -145,12 +147,6 @@ def describe(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def die_with_parent() -> None:
-    """On Linux the kernel ends this process when its parent is gone, even in the middle of a hanging kernel."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main() -> None:
     """Entry of the child process: argv holds a file descriptor, or of one among several a path for its last words."""
     die_with_parent()
@@ -169,7 +165,7 @@ def one_of_several(obituary: Path, package: str) -> None:
         end = socket.socket(socket.AF_UNIX)
         end.connect(ranks.address(obituary))
         channel = Channel(end, Request)
-    ranks.serve(channel, Worker(channel), team, obituary)
+    ranks.serve(channel, Worker(channel, team.rank), team, obituary)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Launched(NamedTuple):
 
     def command(self, module: str) -> list[str]:
         """What starts the processes, each of which runs the module."""
-        start = ["-m", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
+        start = ["-m", "compare.launcher", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
         return [sys.executable, *start, "-m", module, str(self.obituary), self.package]
 
 
@@ -155,8 +155,12 @@ class WorkerProcess:
         self._channel.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(0.2)
+        pids = self.pids  # a launcher's processes are not in its group
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        for pid in pids[1:]:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
 

@@ -126,6 +126,8 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
 
     def gradients(causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
         q, k, v, out, log_sum = kept
+        # Without this XLA sends them once in a step and keeps what it received from forward to backward.
+        k, v, d_out = jax.lax.optimization_barrier((k, v, d_out))  # type: ignore[no-untyped-call]
         found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), causal)
         d_q, d_k, d_v = (new.astype(old.dtype) for new, old in zip(found, (q, k, v), strict=True))
         return d_q, d_k, d_v

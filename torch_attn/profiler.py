@@ -19,7 +19,7 @@ SOURCE = "Kineto allocation events"
 
 # On a CPU, work is an op of a library or a kernel that Inductor wrote; what wraps them (autograd nodes, the compiled
 # region, the bytecode around it) spans their gaps too and is not.
-CPU_WORK = re.compile(r"(aten|mkldnn|mkl|onednn|quantized|inductor)::|\w*cpp_fused")
+CPU_WORK = re.compile(r"(aten|mkldnn|mkl|onednn|quantized|inductor|c10d)::|gloo:|\w*cpp_fused")
 # On a GPU, Kineto puts annotation spans and synchronisations on the device as well; they are no work.
 NOT_GPU_WORK = re.compile(r"Context Sync|Stream Wait|Stream Sync|Event Sync|Device Sync|cuda\w*Synchronize")
 

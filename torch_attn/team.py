@@ -8,7 +8,7 @@ from datetime import timedelta
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, TCPStore
 
-DAY = timedelta(days=1)
+DAY, CONNECT = timedelta(days=1), timedelta(minutes=1)
 
 
 class Team:
@@ -17,7 +17,7 @@ class Team:
     def __init__(self) -> None:
         self.rank, self.size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        self._store = PrefixStore("worker", TCPStore(*place, is_master=False, timeout=DAY))
+        self._store = PrefixStore("worker", TCPStore(*place, is_master=False, timeout=CONNECT))
         self._told = self._collected = 0
 
     def tell(self, text: bytes | None) -> bytes:

@@ -43,6 +43,9 @@ def planted(package: str, fault: str) -> None:
     if fault == "owner":
         owner = sequence.owner
         sequence.owner = lambda steps: owner(steps + 1)
+    if fault == "order":
+        ulysses = import_module(f"{package}.variants.ulysses")
+        ulysses._in_order = lambda x, causal, back=False: x
     if fault == "merge":
         sequence.blocks.merge = lambda one, other: (one[0] + other[0], one[1])
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -66,8 +71,42 @@ def test_what_runs_on_one_device_is_skipped(rows: dict[str, object]) -> None:
     assert row.reason == "runs on one device; 2 devices share ring, allgather, ulysses"
 
 
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
 def test_no_process_is_left_behind(rows: dict[str, object]) -> None:
     assert rows
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [each for each in commands if b"compare.worker" in each]
-    assert with_descendants(1)
+    assert not [pid for pid in with_descendants(os.getpid())[1:] if alive(pid)]
+
+
+@pytest.mark.parametrize("killed", ["at once", "launcher", "parent"])
+def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, killed: str) -> None:
+    """In the middle of their imports, which take seconds; a launcher's processes are in sessions of their own."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from compare.workers import Launched, WorkerProcess\n"
+        f"launched = Launched('torch.distributed.run', 2, 'torch_attn', Path({str(tmp_path / 'why')!r}))\n"
+        f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), launched=launched)\n"
+        "while len(worker.pids) < 3: time.sleep(0.05)\n"
+        "print(*worker.pids, flush=True)\n"
+        "sys.stdin.readline(); worker.stop(); print('stopped', flush=True); sys.stdin.readline()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdin
+    assert parent.stdout
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 3
+    if killed == "at once":
+        parent.stdin.write("\n")
+        parent.stdin.flush()
+        assert parent.stdout.readline() == "stopped\n"
+    else:
+        os.kill(pids[0] if killed == "launcher" else parent.pid, signal.SIGKILL)
+    end = monotonic() + 30
+    while any(alive(pid) for pid in pids) and monotonic() < end:
+        sleep(0.1)
+    left = [pid for pid in pids if alive(pid)]
+    parent.kill()
+    parent.wait()
+    assert not left
