@@ -46,6 +46,8 @@ def sees(device: int, owner: int, causal: bool) -> Sees:
 
 def refusal(q_len: int, kv_len: int, mask: Mask, devices: int) -> str:
     """Why a problem cannot be laid out so; empty where it can."""
+    if devices > 1 and not (q_len and kv_len):
+        return f"several devices need at least one query and one key, got {q_len} and {kv_len}"
     if mask.kind not in ("full", "causal"):
         return f"several devices share a full or a causal mask, not {mask.kind}"
     if mask.kind == "causal" and devices > 1 and q_len != kv_len:

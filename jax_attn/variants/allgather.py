@@ -13,6 +13,7 @@ from compare import contract
 from jax_attn import blocks, sequence
 from jax_attn.blocks import Part
 from jax_attn.sequence import AXIS, Gradients
+from jax_attn.variants import fused
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -22,6 +23,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     not fit, NotImplementedError for lengths that the devices cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, parsed)
     scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
     return sequence.over_devices(_attend(parsed.kind == "causal"), scaled, k, v)
@@ -33,8 +36,6 @@ def _gathered(*arrays: Array) -> list[Array]:
 
 def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
     whole = blocks.forward(q, k, v, causal)
-    if sequence.devices() == 1:
-        return whole
     keys, values = _gathered(k, v)
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
@@ -44,8 +45,6 @@ def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
 
 def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, causal)
-    if sequence.devices() == 1:
-        return d_q, d_k, d_v
     keys, values = _gathered(k, v)
     of_all = [jnp.zeros((sequence.devices(), *each.shape), each.dtype) for each in (d_k, d_v)]
     of_all = [every.at[sequence.rank()].set(own) for every, own in zip(of_all, (d_k, d_v), strict=True)]

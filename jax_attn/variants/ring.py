@@ -12,6 +12,7 @@ from compare import contract
 from jax_attn import blocks, sequence
 from jax_attn.blocks import Part
 from jax_attn.sequence import Gradients
+from jax_attn.variants import fused
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -21,6 +22,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     not fit, NotImplementedError for lengths that the devices cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, parsed)
     scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
     return sequence.over_devices(_attend(parsed.kind == "causal"), scaled, k, v)
@@ -36,8 +39,6 @@ def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
 
 def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, causal)
-    if sequence.devices() == 1:
-        return d_q, d_k, d_v
     for step in range(1, sequence.devices()):
         k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
         more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), causal)

@@ -24,6 +24,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     not fit, NotImplementedError for lengths or heads that the devices cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, parsed)
     if reason := zigzag.heads_refused(q.shape[2], k.shape[2], sequence.devices()):
         raise NotImplementedError(reason)
@@ -31,8 +33,6 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
 
 def _local(mask: str, scale: float | None, q: Array, k: Array, v: Array) -> Array:
-    if sequence.devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
     causal = mask == "causal"
     q, k, v = (_in_order(_exchanged(each, 2, 1), causal) for each in (q, k, v))
     out = _in_order(fused.attention(q, k, v, mask=mask, scale=scale), causal, back=True)

@@ -39,12 +39,13 @@ def outcomes(backend: str, devices: int, fault: str = "") -> dict[str, list[str]
 
 
 @pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [1, 2, 4])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_it_is_attention_on_several_devices(backend: str, devices: int, variant: str) -> None:
     *shared, uneven, few_heads = outcomes(backend, devices)[variant]
     assert shared == ["ok"] * 3
-    assert uneven == f"skip {devices} devices need T to be a multiple of {2 * devices}, got 46"
+    uneven_refused = f"skip {devices} devices need T to be a multiple of {2 * devices}, got 46"
+    assert uneven == (uneven_refused if devices > 1 else "ok")
     refused = f"skip {devices} devices need the key heads to be a multiple of {devices}, got 2"
     assert few_heads == (refused if variant == "ulysses" and devices == 4 else "ok")
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from compare import contract
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
+from torch_attn.variants import fused
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -21,6 +22,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, v, parsed)
     return _attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
 
@@ -42,8 +45,6 @@ def _scattered_sum(of_all: Tensor) -> Tensor:
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
     whole = blocks.forward(q, k, v, scale, causal)
-    if sequence.devices() == 1:
-        return whole
     keys, values = _gathered(k, v)
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
@@ -53,8 +54,6 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Par
 
 def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
-    if sequence.devices() == 1:
-        return d_q, d_k, d_v
     keys, values = _gathered(k, v)
     of_all = [each.new_empty((sequence.devices(), *each.shape)) for each in (d_k, d_v)]
     of_all[0][sequence.rank()], of_all[1][sequence.rank()] = d_k, d_v

@@ -11,6 +11,7 @@ from torch import Tensor
 from compare import contract
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
+from torch_attn.variants import fused
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -20,6 +21,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, v, parsed)
     return _attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
 
@@ -34,8 +37,6 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Par
 
 def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
-    if sequence.devices() == 1:
-        return d_q, d_k, d_v
     for step in range(1, sequence.devices()):
         k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
         more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)

@@ -23,11 +23,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     shapes or a mask that do not fit, NotImplementedError for lengths or heads that the ranks cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, v, parsed)
     if reason := zigzag.heads_refused(q.shape[2], k.shape[2], sequence.devices()):
         raise NotImplementedError(reason)
-    if sequence.devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
     causal = parsed.kind == "causal"
     q, k, v = (_in_order(_exchanged(each, True), causal) for each in (q, k, v))
     return _exchanged(_in_order(fused.attention(q, k, v, mask=mask, scale=scale), causal, back=True), False)
