@@ -47,7 +47,7 @@ def peak_bytes(pid: int) -> int:
 
 def stage_of(line: str) -> str | None:
     """The stage that a progress line begins, if it begins one."""
-    if not line.startswith("["):
+    if not re.match(r"\d+ s \[", line):
         return "start and report" if line.startswith(("B=", "date")) else None
     return next((name for word, name in STAGES.items() if f": {word}" in line or f" {word}" in line), None)
 
