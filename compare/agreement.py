@@ -17,11 +17,7 @@ from numpy.typing import NDArray
 
 from compare import inputs, oracle
 from compare.contract import parse_mask
-from compare.errors import (
-    NOT_FINITE,
-    Worst,
-    row_errors,
-)
+from compare.errors import NOT_FINITE, Worst, row_errors
 from compare.gaps import Gaps
 from compare.oracle import RowSizes, Tensors
 from compare.records import Agreement, Device, Problem, TensorError

@@ -33,13 +33,14 @@ GIVE_BACK = {
     "GLIBC_TUNABLES": HUGE_PAGES,
 }
 
-# These would overrule the matmul precision or the mode that a run asks for, so workers do not inherit them.
+# These would overrule the matmul precision, the mode or the devices of a run, so workers do not inherit them.
 OVERRIDES = (
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "TORCHDYNAMO_DISABLE",
     "TORCH_COMPILE_DISABLE",
     "JAX_DISABLE_JIT",
+    "JAX_NUM_CPU_DEVICES",
 )
 
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.

@@ -11,10 +11,11 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from compare import zigzag
+from compare import contract, zigzag
 from compare.contract import Mask
 from jax_attn import blocks
 from jax_attn.blocks import Part
+from jax_attn.variants import fused
 
 AXIS = "sequence"
 Gradients = tuple[Array, Array, Array]
@@ -43,6 +44,19 @@ def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
     run = jax.shard_map(local, mesh=_meshes[-1], in_specs=(at, at, at), out_specs=at, check_vma=False)
     result: Array = run(q, k, v)
     return result
+
+
+def shared(attend: Callable[[bool], Local], q: Array, k: Array, v: Array, mask: str, scale: float | None) -> Array:
+    """A variant by what `attend` made of its two halves; on one device what `fused` runs.
+
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what the devices cannot share.
+    """
+    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
+    check(q, k, parsed)
+    scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
+    return over_devices(attend(parsed.kind == "causal"), scaled, k, v)
 
 
 def check(q: Array, k: Array, mask: Mask) -> None:

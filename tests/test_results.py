@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from compare.circumstances import Line, Run
 from compare.errors import NOT_FINITE
-from compare.records import Contender, Failure, Measurement, Skip
+from compare.records import Agreement, Contender, Failure, Measurement, PassResult, Problem, Record, Skip
 from compare.results import RESULTS, Log, read
 from tests import samples
 
@@ -132,3 +132,10 @@ def test_a_file_without_a_run_is_refused(path: Path) -> None:
     write(path, SKIP)
     with pytest.raises(ValueError, match="'run'"):
         read(path)
+
+
+@pytest.mark.parametrize("record", [Problem, Contender, Measurement, Agreement, PassResult, Skip, Failure])
+def test_every_field_of_the_file_stands_in_its_description(record: type[Record]) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    unwritten = {"repeats"}  # stands in no file
+    assert {name for name in record.__struct_fields__ if f"`{name}`" not in text} <= unwritten

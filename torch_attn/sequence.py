@@ -9,10 +9,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from compare import zigzag
+from compare import contract, zigzag
 from compare.contract import Mask
 from torch_attn import blocks
 from torch_attn.blocks import Gradients, Part
+from torch_attn.variants import fused
 
 Attend = Callable[[Tensor, Tensor, Tensor, float, bool], Tensor]
 
@@ -30,6 +31,18 @@ def rank() -> int:
 def owner(steps: int) -> int:
     """The rank that lies so many steps before this one in the ring."""
     return (rank() - steps) % devices()
+
+
+def shared(attend: Attend, q: Tensor, k: Tensor, v: Tensor, mask: str, scale: float | None) -> Tensor:
+    """A variant by what `attend` made of its two halves; on one device what `fused` runs.
+
+    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what the ranks cannot share.
+    """
+    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    if devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
+    check(q, k, v, parsed)
+    return attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
 
 
 def check(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> None:

@@ -9,11 +9,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare import contract
 from jax_attn import blocks, sequence
 from jax_attn.blocks import Part
 from jax_attn.sequence import AXIS, Gradients
-from jax_attn.variants import fused
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -22,12 +20,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     T and S lie over the devices of the mesh as `compare.zigzag` says.  Raises ValueError for shapes or a mask that do
     not fit, NotImplementedError for lengths that the devices cannot share.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
-    if sequence.devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
-    sequence.check(q, k, parsed)
-    scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
-    return sequence.over_devices(_attend(parsed.kind == "causal"), scaled, k, v)
+    return sequence.shared(_attend, q, k, v, mask, scale)
 
 
 def _gathered(*arrays: Array) -> list[Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from compare.measuring import Session
 from compare.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
 from compare.ranks import merged
 from compare.records import Cost, Kernel, Notice
@@ -55,3 +56,24 @@ def test_one_that_refuses_or_fails_speaks_for_all(bad: Unsupported | Failed) -> 
     good = prepared(1, 1, 1.0)
     assert merged([good, bad]) == bad
     assert merged([bad, good]) == bad
+
+
+def test_all_processes_warm_up_as_often_as_the_slowest_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or one of them waits for ever in a pass that the others no longer run."""
+
+    class Others:
+        """Whatever this process took, the slowest one took these."""
+
+        def __init__(self) -> None:
+            self.times = iter((9.0, 5.0, 4.9, 4.95, 1.0))
+
+        def slowest(self, seconds: float) -> float:
+            return max(seconds, next(self.times))
+
+    def calls(own_s: float) -> list[float]:
+        session = Session.__new__(Session)
+        session.devices = Others()  # type: ignore[assignment]
+        monkeypatch.setattr(Session, "run", lambda self, programs, name, watch: watch.seconds.append(own_s))
+        return session._warm_up(None, "step", 60.0)[0].seconds  # type: ignore[arg-type]
+
+    assert calls(0.001) == calls(0.8) == [9.0, 5.0, 4.9, 4.95]

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from compare import contract
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
-from torch_attn.variants import fused
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -20,11 +18,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     T and S lie over the ranks as `compare.zigzag` says; the tensors hold those of this rank.  Raises ValueError for
     shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
-    if sequence.devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
-    sequence.check(q, k, v, parsed)
-    return _attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
+    return sequence.shared(_attend, q, k, v, mask, scale)
 
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
