@@ -64,6 +64,13 @@ def test_a_late_mark_does_not_carry_a_product_into_the_next_window() -> None:
     assert [(each.kernels["dot.1"], each.device_s) for each in found] == [(1, 50e-9), (1, 60e-9)]
 
 
+def test_a_fill_is_the_same_whatever_number_it_carries() -> None:
+    """Seen on a GPU: the same one is `Memset 3` in one call and `Memset 0` in the next."""
+    kernels = [event("Memset 3", 10, 12), event("Memset 0", 20, 22), event("Memset (Device)", 30, 32)]
+    [found] = iterations(read(host=[[WINDOW]], gpu=[kernels]))
+    assert found.kernels == {"Memset": 2, "Memset (Device)": 1}
+
+
 def test_without_its_mark_a_product_is_no_longer_than_its_event() -> None:
     assert read(host=[[WINDOW, product(10, 12, 7)]]).work == [Span("dot.1", 10, 12)]
 

@@ -81,14 +81,16 @@ def test_no_process_is_left_behind(rows: dict[str, object]) -> None:
     assert not [pid for pid in with_descendants(os.getpid())[1:] if alive(pid)]
 
 
-@pytest.mark.parametrize("killed", ["at once", "launcher", "parent"])
-def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, killed: str) -> None:
-    """In the middle of their imports, which take seconds; a launcher's processes are in sessions of their own."""
+@pytest.mark.parametrize("module", ["compare.worker", "tests.parallel.asleep"])
+@pytest.mark.parametrize("killed", ["nobody", "launcher", "parent"])
+def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, killed: str, module: str) -> None:
+    """In the middle of their imports, which take seconds, and where they hang; each is in a session of its own."""
     code = (
         "import os, sys, time; from pathlib import Path; from compare.workers import Launched, WorkerProcess\n"
         f"launched = Launched('torch.distributed.run', 2, 'torch_attn', Path({str(tmp_path / 'why')!r}))\n"
-        f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), launched=launched)\n"
+        f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), {module!r}, launched=launched)\n"
         "while len(worker.pids) < 3: time.sleep(0.05)\n"
+        f"while 'asleep' in {module!r} and not Path({str(tmp_path / 'why.asleep')!r}).exists(): time.sleep(0.05)\n"
         "print(*worker.pids, flush=True)\n"
         "sys.stdin.readline(); worker.stop(); print('stopped', flush=True); sys.stdin.readline()\n"
     )
@@ -97,7 +99,7 @@ def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, kil
     assert parent.stdout
     pids = [int(pid) for pid in parent.stdout.readline().split()]
     assert len(pids) == 3
-    if killed == "at once":
+    if killed == "nobody":
         parent.stdin.write("\n")
         parent.stdin.flush()
         assert parent.stdout.readline() == "stopped\n"
