@@ -147,6 +147,8 @@ class Seen(Record, frozen=True):
     device_s: dict[int, tuple[float, ...]]
     kernels: tuple[Kernel, ...]
     refused: dict[int, str]
+    communication_s: float | None = None
+    hidden_s: float | None = None
     graph_launches: int = 0
 
 

@@ -118,8 +118,9 @@ class Kernel(Record, frozen=True):
 class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
-    ``graph_launches`` counts the CUDA graphs launched in one iteration.  ``repeats`` holds the same pass in further
-    processes, by their number; it stands in no file, where each process has its own row.
+    ``communication_s``: how long the busiest of several devices sent, received or waited in one iteration, ``hidden_s``
+    of that while it computed.  ``graph_launches`` counts the CUDA graphs launched in one iteration.  ``repeats`` holds
+    the same pass in further processes, by their number; it stands in no file, where each process has its own row.
     """
 
     device_s: tuple[float, ...]
@@ -130,6 +131,8 @@ class PassResult(Record, frozen=True):
     kernels: tuple[Kernel, ...] = ()
     resident_bytes: int | None = None
     buffer_bytes: int | None = None
+    communication_s: float | None = None
+    hidden_s: float | None = None
     graph_launches: int = 0
     repeats: dict[int, PassResult] = msgspec.field(default_factory=dict)
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from compare.messages import Seen, Turned
-from compare.records import Contender, Kernel, PassName
+from compare.records import Contender, PassName
 
 PAGE_BYTES = mmap.PAGESIZE
 
@@ -18,8 +18,7 @@ class Samples:
     def __init__(self) -> None:
         self.device_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.wall_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self.kernels: dict[Contender, dict[PassName, tuple[Kernel, ...]]] = defaultdict(dict)
-        self.graph_launches: dict[Contender, dict[PassName, int]] = defaultdict(lambda: defaultdict(int))
+        self.last: dict[Contender, dict[PassName, Seen]] = defaultdict(dict)  # that showed a true round
         self.refused: dict[Contender, list[str]] = defaultdict(list)
         self._page_faults: dict[Contender, int] = defaultdict(int)
         self._in_vain: dict[Contender, int] = defaultdict(int)
@@ -45,8 +44,7 @@ class Samples:
             for at in sorted(whole):
                 self.device_s[each.contender][each.pass_name] += each.device_s[at]
             if each.device_s:
-                self.kernels[each.contender][each.pass_name] = each.kernels
-                self.graph_launches[each.contender][each.pass_name] = each.graph_launches
+                self.last[each.contender][each.pass_name] = each
         for contender in refused:
             reasons = {at: why for each in seen if each.contender == contender for at, why in each.refused.items()}
             self.refused[contender] += [reasons[at] for at in sorted(reasons)]

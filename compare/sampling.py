@@ -200,19 +200,19 @@ class Sampling:
         return {name: self._result(contender, name, residents) for name in self._settings.passes}
 
     def _result(self, contender: Contender, name: PassName, residents: Residents | None) -> PassResult:
-        memory = self._ready[contender].memory[name]
-        grown = residents.peak_bytes[name] if residents else None
+        memory, grown = self._ready[contender].memory[name], residents.peak_bytes[name] if residents else None
         larger = grown is not None and grown > memory.peak_bytes
+        seen = self._samples.last[contender].get(name)
         return PassResult(
             device_s=tuple(self._samples.device_s[contender][name]),
             wall_s=tuple(self._samples.wall_s[contender][name]),
             per_round=self._counts[contender][name],
             peak_bytes=grown if larger and grown is not None else memory.peak_bytes,
             peak_source=RESIDENT if larger else memory.source,
-            kernels=kinds.with_contents(
-                self._samples.kernels[contender].get(name, ()), self._ready[contender].contents.get(name)
-            ),
-            graph_launches=self._samples.graph_launches[contender][name],
+            kernels=kinds.with_contents(seen.kernels if seen else (), self._ready[contender].contents.get(name)),
+            communication_s=seen.communication_s if seen else None,
+            hidden_s=seen.hidden_s if seen else None,
+            graph_launches=seen.graph_launches if seen else 0,
             resident_bytes=grown,
             buffer_bytes=memory.buffer_bytes,
         )

@@ -2,7 +2,8 @@
 
 A framework's ``profiler`` module reduces its trace to three lists in one clock: the windows that the worker drew around
 each iteration (synchronised at both ends), the ops or kernels that did work, and the allocations.  Device time of an
-iteration is the length of the union of its work intervals: overlapping kernels and nested ops count once, gaps not.
+iteration is the length of the union of its work intervals: overlapping kernels and nested ops count once, gaps not.  Of
+several devices in one trace it is the busiest one's.
 """
 
 from __future__ import annotations
@@ -15,22 +16,25 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from compare import kinds
 from compare.records import Kernel
 
 
 class Span(NamedTuple):
-    """A named interval, in nanoseconds of the trace's clock."""
+    """A named interval on one of the trace's devices, in nanoseconds of the trace's clock."""
 
     name: str
     start_ns: int
     end_ns: int
+    device: int = 0
 
 
 class Allocation(NamedTuple):
-    """A signed change of allocated bytes at a moment of the trace's clock."""
+    """A signed change of a device's allocated bytes at a moment of the trace's clock."""
 
     time_ns: int
     signed_bytes: int
+    device: int = 0
 
 
 class Trace(NamedTuple):
@@ -86,6 +90,19 @@ def union_ns(intervals: Iterable[tuple[int, int]]) -> int:
     return total
 
 
+def busy_ns(work: Iterable[Span]) -> int:
+    """How long at least one of them ran."""
+    return union_ns((span.start_ns, span.end_ns) for span in work)
+
+
+def by_device(work: Iterable[Span]) -> list[list[Span]]:
+    """The work of each device by itself."""
+    found: dict[int, list[Span]] = {}
+    for span in work:
+        found.setdefault(span.device, []).append(span)
+    return list(found.values())
+
+
 def iterations(trace: Trace) -> list[Iteration]:
     """Share the work out to the windows by its midpoint: both clocks of a device agree to far less than a kernel."""
     windows = sorted(trace.windows, key=lambda window: window.start_ns)
@@ -99,7 +116,7 @@ def iterations(trace: Trace) -> list[Iteration]:
     return [
         Iteration(
             window.name,
-            union_ns((span.start_ns, span.end_ns) for span in work) / 1e9,
+            max((busy_ns(on_one) for on_one in by_device(work)), default=0) / 1e9,
             (window.end_ns - window.start_ns) / 1e9,
             tuple(work),
             sum(window.start_ns <= time_ns <= window.end_ns for time_ns in trace.graph_launches),
@@ -173,20 +190,38 @@ def self_ns(work: Sequence[Span]) -> list[int]:
     return alone
 
 
+def busiest(one: Iteration) -> list[Span]:
+    """The work of the device that was busy longest."""
+    return max(by_device(one.work), key=busy_ns, default=[])
+
+
 def kernels(one: Iteration) -> tuple[Kernel, ...]:
     """What ran in an iteration, longest first, each by the time that is its own: the list adds up to device time."""
+    work = busiest(one)
     total: Counter[str] = Counter()
-    for span, alone in zip(one.work, self_ns(one.work), strict=True):
+    for span, alone in zip(work, self_ns(work), strict=True):
         total[span.name] += alone
-    return tuple(Kernel(name=name, count=one.kernels[name], device_s=ns / 1e9) for name, ns in total.most_common())
+    count = Counter(span.name for span in work)
+    return tuple(Kernel(name=name, count=count[name], device_s=ns / 1e9) for name, ns in total.most_common())
+
+
+def communication(one: Iteration) -> tuple[float, float]:
+    """Seconds in which the busiest device sent, received or waited, and how many of them it computed as well."""
+    work = busiest(one)
+    sent = [span for span in work if kinds.COMMUNICATION.match(span.name)]
+    computed = [span for span in work if not kinds.COMMUNICATION.match(span.name)]
+    return busy_ns(sent) / 1e9, (busy_ns(sent) + busy_ns(computed) - busy_ns(work)) / 1e9
 
 
 def peak_and_rest(trace: Trace, label: str) -> tuple[int, int]:
-    """Highest sum of allocations inside a window above its start, and what is left at the window's end (bytes)."""
+    """Highest sum of allocations inside a window above its start, and what is left at the window's end (bytes).
+
+    Of the device that held most.
+    """
     window = next(window for window in trace.windows if window.name == label)
-    level = peak = 0
+    level, peak = Counter[int](), Counter[int]()
     for event in sorted(trace.allocations, key=lambda each: (each.time_ns, -each.signed_bytes)):
         if window.start_ns <= event.time_ns <= window.end_ns:
-            level += event.signed_bytes
-            peak = max(peak, level)
-    return peak, level
+            level[event.device] += event.signed_bytes
+            peak[event.device] = max(peak[event.device], level[event.device])
+    return max(peak.values(), default=0), max(level.values(), default=0)

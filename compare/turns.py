@@ -115,12 +115,15 @@ class Turns:
             else:
                 good[at] = found
         typical = timeline.typical(each for found in good.values() for each in found)
+        sent_s, hidden_s = timeline.communication(typical) if typical and self._session.devices else (None, None)
         return Seen(
             contender=key[0],
             pass_name=key[1],
             device_s={at: tuple(each.device_s for each in found) for at, found in good.items()},
             kernels=timeline.kernels(typical) if typical else (),
             refused=refused,
+            communication_s=sent_s,
+            hidden_s=hidden_s,
             graph_launches=typical.graph_launches if typical else 0,
         )
 

@@ -7,12 +7,15 @@ PyTorch's context_parallel).  Under a full mask device r holds the r-th of D equ
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compare.contract import Mask
+
+MOST_GROUPS = 8  # of heads, which several devices go through one after the other
 
 Sees = Literal["causal", "all", "lower keys", "upper queries"]
 
@@ -65,3 +68,8 @@ def heads_refused(heads: int, kv_heads: int, devices: int) -> str:
         if count % devices:
             return f"{devices} devices need the {name} heads to be a multiple of {devices}, got {count}"
     return ""
+
+
+def head_groups(kv_heads: int) -> int:
+    """Into how many groups of heads a device cuts its work: what it holds between is a group's alone."""
+    return gcd(kv_heads, MOST_GROUPS)

@@ -6,30 +6,43 @@ import jax.numpy as jnp
 from jax import Array
 
 from compare.contract import Mask
+from jax_attn import cudnn_parts
 from jax_attn.folding import fold, unfold
-from jax_attn.variants import fused_chunked
+from jax_attn.variants import fused_chunked, fused_cudnn
 
 Part = tuple[Array, Array]
 
 
-def forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
-    """Scaled q [B, T, N, H] on k [B, S, K, H] and v [B, S, K, V]: out [B, T, N, V] and log-sum-exp [B, T, N, 1].
+def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> Part:
+    """q [B, T, N, H] on k [B, S, K, H] and v [B, S, K, V]: out [B, T, N, V] and log-sum-exp [B, T, N, 1].
 
     Both as float32 (float64 of float64), the output rounded to q's dtype before, as kernels round it.
     """
+    if by_cudnn(q, k, v):
+        out, log_sum = cudnn_parts.forward(q, k, v, scale, causal)
+        return out.astype(log_sum.dtype), log_sum
     size = min(fused_chunked.BLOCK, q.shape[1])
-    folded = fold(q, size, k.shape[2])
+    folded = fold(q * scale, size, k.shape[2])
     out, (*_, log_sum) = fused_chunked.forward(_mask(causal), size, folded, k.swapaxes(1, 2), v.swapaxes(1, 2))
     return _unfold(out, q, size).astype(log_sum.dtype), _unfold(log_sum, q, size)
 
 
-def backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> tuple[Array, Array, Array]:
+def backward(
+    d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool
+) -> tuple[Array, Array, Array]:
     """dQ, dK and dV of a part: of ``whole``, output and log-sum-exp over all keys, only these keys' share."""
+    if by_cudnn(q, k, v):
+        return cudnn_parts.backward(d_out, q, k, v, whole, scale, causal)
     size = min(fused_chunked.BLOCK, q.shape[1])
-    q_rows, out, log_sum, d_rows = (fold(each, size, k.shape[2]) for each in (q, *whole, d_out))
+    q_rows, out, log_sum, d_rows = (fold(each, size, k.shape[2]) for each in (q * scale, *whole, d_out))
     kept = q_rows, k.swapaxes(1, 2), v.swapaxes(1, 2), out, log_sum
     d_q, d_k, d_v = fused_chunked.backward(_mask(causal), size, kept, d_rows)
-    return _unfold(d_q, q, size), d_k.swapaxes(1, 2), d_v.swapaxes(1, 2)
+    return _unfold(d_q, q, size) * scale, d_k.swapaxes(1, 2), d_v.swapaxes(1, 2)
+
+
+def by_cudnn(q: Array, k: Array, v: Array) -> bool:
+    """Whether cuDNN does the parts, or blocks of queries."""
+    return not fused_cudnn.refusal(q, k, v, _mask(causal=False))
 
 
 def merge(one: Part, other: Part) -> Part:

@@ -23,6 +23,8 @@ ASYNCHRONOUS = ("dot", "convolution")
 PRODUCT_ENDS = tuple(END + name for name in ASYNCHRONOUS)
 FOLLOWED = "ThunkExecutor::Execute"
 DONE = (FOLLOWED, END, "ThreadpoolListener::")
+GPU = re.compile(r"/device:GPU:(\d+)")  # the name of a plane
+ALLOCATOR = re.compile(r"GPU_(\d+)_")
 NUMBERED_MEMSET = re.compile(r"^Memset \d+$")  # the same one carries another number from call to call
 SOURCE = "XPlane allocation events"
 
@@ -62,8 +64,8 @@ def _read(data: ProfileData) -> Trace:
             allocations.append(_allocation(event))
         elif not timed(event.start_ns, event.end_ns):
             continue
-        elif place.startswith("/device:GPU"):
-            work.append(_span(event, NUMBERED_MEMSET.sub("Memset", event.name)))
+        elif gpu := GPU.match(place):
+            work.append(_span(event, NUMBERED_MEMSET.sub("Memset", event.name))._replace(device=int(gpu[1])))
         elif event.name == GRAPH_LAUNCH:
             graphs.append(int(event.start_ns))
         elif place.startswith("/host:") and _is_op(event):
@@ -114,5 +116,7 @@ def _allocation(event: Any) -> Allocation:
     What was asked for, not ``allocation_bytes``: XLA's pool may hand out a free block of up to twice that size.
     """
     stats = dict(event.stats)
-    size = int(stats["requested_bytes"]) if str(stats.get("allocator_name", "")).startswith("GPU") else 0
-    return Allocation(int(event.start_ns), size if event.name == "MemoryAllocation" else -size)
+    gpu = ALLOCATOR.match(str(stats.get("allocator_name", "")))
+    size = int(stats["requested_bytes"]) if gpu else 0
+    signed = size if event.name == "MemoryAllocation" else -size
+    return Allocation(int(event.start_ns), signed, int(gpu[1]) if gpu else 0)

@@ -46,7 +46,9 @@ def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
     return result
 
 
-def shared(attend: Callable[[bool], Local], q: Array, k: Array, v: Array, mask: str, scale: float | None) -> Array:
+def shared(
+    attend: Callable[[float, bool], Local], q: Array, k: Array, v: Array, mask: str, scale: float | None
+) -> Array:
     """A variant by what `attend` made of its two halves; on one device what `fused` runs.
 
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what the devices cannot share.
@@ -55,8 +57,8 @@ def shared(attend: Callable[[bool], Local], q: Array, k: Array, v: Array, mask: 
     if devices() == 1:
         return fused.attention(q, k, v, mask=mask, scale=scale)
     check(q, k, parsed)
-    scaled = q * (q.shape[-1] ** -0.5 if scale is None else scale)
-    return over_devices(attend(parsed.kind == "causal"), scaled, k, v)
+    how = q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal"
+    return over_devices(attend(*how), q, k, v)
 
 
 def check(q: Array, k: Array, mask: Mask) -> None:
@@ -81,73 +83,107 @@ def shifted(*arrays: Array) -> tuple[Array, ...]:
     return tuple(jax.lax.ppermute(each, AXIS, ring) for each in arrays)  # type: ignore[no-untyped-call]
 
 
-def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, causal: bool) -> Part:
-    """``whole`` with what this device's scaled q sees of another device's k and v."""
+def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, scale: float, causal: bool) -> Part:
+    """``whole`` with what this device's q sees of another device's k and v."""
     if not causal:
-        return blocks.merge(whole, blocks.forward(q, k, v, causal=False))
+        return blocks.merge(whole, blocks.forward(q, k, v, scale, causal=False))
     half, keys = q.shape[1] // 2, k.shape[1] // 2
 
     def lower_keys(whole: Part) -> Part:
-        return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], causal=False))
+        return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], scale, causal=False))
 
     def upper_queries(whole: Part) -> Part:
-        out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, causal=False))
+        out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
         return jnp.concatenate([whole[0][:, :half], out], 1), jnp.concatenate([whole[1][:, :half], log_sum], 1)
 
     found: Part = jax.lax.cond(owner < rank(), lower_keys, upper_queries, whole)
     return found
 
 
-def share(d_out: Array, q: Array, k: Array, v: Array, whole: Part, owner: Array | int, causal: bool) -> Gradients:
+def share(
+    d_out: Array, q: Array, k: Array, v: Array, whole: Part, owner: Array | int, scale: float, causal: bool
+) -> Gradients:
     """The gradients by way of another device's keys: of this device's q, and of that one's k and v."""
     if not causal:
-        return _wide(blocks.backward(d_out, q, k, v, whole, causal=False))
+        return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal=False))
     half, keys = q.shape[1] // 2, k.shape[1] // 2
 
     def lower_keys() -> Gradients:
-        d_q, d_k, d_v = blocks.backward(d_out, q, k[:, :keys], v[:, :keys], whole, causal=False)
+        d_q, d_k, d_v = blocks.backward(d_out, q, k[:, :keys], v[:, :keys], whole, scale, causal=False)
         return _wide((d_q, _filled(d_k, after=keys), _filled(d_v, after=keys)))
 
     def upper_queries() -> Gradients:
         upper = _upper(whole, half)
-        d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, causal=False)
+        d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, scale, causal=False)
         return _wide((_filled(d_q, before=half), d_k, d_v))
 
     found: Gradients = jax.lax.cond(owner < rank(), lower_keys, upper_queries)
     return found
 
 
-def own(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
+def own(d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool) -> Gradients:
     """The gradients by way of this device's own keys."""
-    return _wide(blocks.backward(d_out, q, k, v, whole, causal))
+    return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal))
 
 
-def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Callable[[bool], Local]:
-    """A device's part as a function of its scaled q, k and v, by its two halves.
+def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Callable[[float, bool], Local]:
+    """A device's part as a function of its q, k and v, by its two halves, a group of heads at a time.
 
-    ``forward`` (q, k, v, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, causal) what these
-    are to dQ, dK and dV, in float32.
+    ``forward`` (q, k, v, scale, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, scale,
+    causal) what these are to dQ, dK and dV, in float32.
     """
 
-    @partial(jax.custom_vjp, nondiff_argnums=(0,))
-    def local(causal: bool, q: Array, k: Array, v: Array) -> Array:
-        return forward(q, k, v, causal)[0].astype(q.dtype)
+    @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+    def local(scale: float, causal: bool, q: Array, k: Array, v: Array) -> Array:
+        return keep(scale, causal, q, k, v)[0]
 
-    def keep(causal: bool, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
-        out, log_sum = forward(q, k, v, causal)
-        rounded = out.astype(q.dtype)
-        return rounded, (q, k, v, rounded, log_sum)
+    def keep(scale: float, causal: bool, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+        def run(q: Array, k: Array, v: Array) -> Part:
+            out, log_sum = forward(q, k, v, scale, causal)
+            return out.astype(q.dtype), log_sum
 
-    def gradients(causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
+        out, log_sum = by_heads(run, q, k, v)
+        return out, (q, k, v, out, log_sum)
+
+    def gradients(scale: float, causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
+        def run(d_out: Array, q: Array, k: Array, v: Array, out: Array, log_sum: Array) -> Gradients:
+            found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), scale, causal)
+            d_q, d_k, d_v = (new.astype(old.dtype) for new, old in zip(found, (q, k, v), strict=True))
+            return d_q, d_k, d_v
+
         q, k, v, out, log_sum = kept
         # Without this XLA sends them once in a step and keeps what it received from forward to backward.
         k, v, d_out = jax.lax.optimization_barrier((k, v, d_out))  # type: ignore[no-untyped-call]
-        found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), causal)
-        d_q, d_k, d_v = (new.astype(old.dtype) for new, old in zip(found, (q, k, v), strict=True))
+        d_q, d_k, d_v = by_heads(run, d_out, q, k, v, out, log_sum)
         return d_q, d_k, d_v
 
     local.defvjp(keep, gradients)
-    return lambda causal: partial(local, causal)
+    return lambda scale, causal: partial(local, scale, causal)
+
+
+def by_heads(run: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
+    """``run`` on one group of heads after the other: what it holds between is a group's alone.
+
+    The arrays and the results are [B, T, N, H], or have key heads in the place of N.
+    """
+    groups = zigzag.head_groups(min(each.shape[2] for each in arrays))
+
+    def some(group: Array | int, whole: Array) -> Array:
+        size = whole.shape[2] // groups
+        found: Array = jax.lax.dynamic_slice_in_dim(whole, group * size, size, axis=2)
+        return found
+
+    def step(group: Array, found: tuple[Array, ...]) -> tuple[Array, ...]:
+        parts = run(*(some(group, each) for each in arrays))
+        return tuple(
+            jax.lax.dynamic_update_slice_in_dim(whole, part, group * part.shape[2], axis=2)
+            for whole, part in zip(found, parts, strict=True)
+        )
+
+    shapes = jax.eval_shape(run, *(some(0, each) for each in arrays))
+    wholes = tuple(jnp.zeros((*x.shape[:2], x.shape[2] * groups, x.shape[3]), x.dtype) for x in shapes)
+    found: tuple[Array, ...] = jax.lax.fori_loop(0, groups, step, wholes)
+    return found
 
 
 def _upper(whole: Part, half: int) -> Part:

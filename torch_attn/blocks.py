@@ -55,9 +55,8 @@ def backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale:
 
 def merge(one: Part, other: Part) -> Part:
     """Attention on the keys of both."""
-    log_sum = torch.logaddexp(one[1], other[1])
-    out = torch.exp(one[1] - log_sum) * one[0] + torch.exp(other[1] - log_sum) * other[0]
-    return out, log_sum
+    share = torch.sigmoid(other[1] - one[1])  # exp(other) / (exp(one) + exp(other))
+    return torch.lerp(one[0], other[0], share), torch.logaddexp(one[1], other[1])
 
 
 def _turned(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -24,8 +24,9 @@ class Devices:
             if torch.cuda.device_count() < count:
                 raise NotImplementedError(f"needs {count} GPUs, found {torch.cuda.device_count()}")
             torch.cuda.set_device(self.rank)
-        dist.init_process_group("nccl" if device == "gpu" else "gloo")
         self._device = torch.device("cuda", self.rank) if device == "gpu" else torch.device("cpu")
+        nccl = {"backend": "nccl", "device_id": self._device}
+        dist.init_process_group(**nccl if device == "gpu" else {"backend": "gloo"})
 
     def put(self, array: NDArray[np.float32], dtype: Dtype) -> Tensor:
         """This device's positions of [B, T, N, H], whose positions lie in the order of the devices."""

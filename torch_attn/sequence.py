@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -52,16 +52,22 @@ def check(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> None:
         raise NotImplementedError(reason)
 
 
-def shifted(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """What the rank before this one in the ring has of the same tensors."""
-    to, source = (rank() + 1) % devices(), (rank() - 1) % devices()
-    sent = [each.contiguous() for each in tensors]
-    received = [torch.empty_like(each) for each in sent]
-    work = [dist.P2POp(dist.isend, each, to) for each in sent]
-    work += [dist.P2POp(dist.irecv, each, source) for each in received]
-    for each in dist.batch_isend_irecv(work):
-        each.wait()
-    return tuple(received)
+class Coming:
+    """Tensors on their way to the next rank in the ring, while those of the rank before this one come here."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        to, source = (rank() + 1) % devices(), (rank() - 1) % devices()
+        self._sent = [each.contiguous() for each in tensors]
+        self._coming = [torch.empty_like(each) for each in self._sent]
+        work = [dist.P2POp(dist.isend, each, to) for each in self._sent]
+        work += [dist.P2POp(dist.irecv, each, source) for each in self._coming]
+        self._work = dist.batch_isend_irecv(work) if work else []
+
+    def arrived(self) -> tuple[Tensor, ...]:
+        """What the rank before this one in the ring had of the same tensors, once it is here."""
+        for each in self._work:
+            each.wait()
+        return tuple(self._coming)
 
 
 def add(whole: Part, q: Tensor, k: Tensor, v: Tensor, owner: int, scale: float, causal: bool) -> Part:
@@ -101,7 +107,7 @@ def own(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: floa
 
 
 def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Attend:
-    """A rank's part as a function of its q, k and v, by its two halves.
+    """A rank's part as a function of its q, k and v, by its two halves, a group of heads at a time.
 
     ``forward`` (q, k, v, scale, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, scale,
     causal) what these are to dQ, dK and dV, in float32.
@@ -110,23 +116,40 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
     class Local(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
-            out, log_sum = forward(q, k, v, scale, causal)
-            rounded = out.to(q.dtype)
-            ctx.save_for_backward(q, k, v, rounded, log_sum)
+            wide = torch.promote_types(q.dtype, torch.float32)
+            out, log_sum = q.new_empty(*q.shape[:3], v.shape[3]), q.new_empty(*q.shape[:3], 1, dtype=wide)
+            for some in by_heads(out, log_sum, q, k, v):
+                whole = forward(*some[2:], scale, causal)
+                for into, found in zip(some, whole, strict=False):
+                    into.copy_(found)
+            ctx.save_for_backward(q, k, v, out, log_sum)
             ctx.how = scale, causal
-            return rounded
+            return out
 
         @staticmethod
         def backward(ctx: Any, *d_outs: Tensor) -> Any:
             q, k, v, out, log_sum = ctx.saved_tensors
-            found = backward(d_outs[0], q, k, v, (out.to(log_sum.dtype), log_sum), *ctx.how)
-            return *(new.to(old.dtype) for new, old in zip(found, (q, k, v), strict=True)), None, None
+            gradients = [torch.empty_like(each) for each in (q, k, v)]
+            for *into, d_out, q_, k_, v_, out_, log_sum_ in by_heads(*gradients, d_outs[0], q, k, v, out, log_sum):
+                found = backward(d_out, q_, k_, v_, (out_.to(log_sum.dtype), log_sum_), *ctx.how)
+                for some, new in zip(into, found, strict=True):
+                    some.copy_(new)
+            return *gradients, None, None
 
     def local(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
         out: Tensor = Local.apply(q, k, v, scale, causal)
         return out
 
     return local
+
+
+def by_heads(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """One group of heads of the tensors after the other: what is held between is a group's alone.
+
+    The tensors are [B, T, N, H], or have key heads in the place of N.
+    """
+    groups = zigzag.head_groups(min(each.shape[2] for each in tensors))
+    yield from zip(*(each.chunk(groups, 2) for each in tensors), strict=True)
 
 
 def _upper(whole: Part, half: int) -> Part:

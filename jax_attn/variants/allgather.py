@@ -27,23 +27,23 @@ def _gathered(*arrays: Array) -> list[Array]:
     return [jax.lax.all_gather(each, AXIS) for each in arrays]
 
 
-def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
-    whole = blocks.forward(q, k, v, causal)
+def _forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> Part:
+    whole = blocks.forward(q, k, v, scale, causal)
     keys, values = _gathered(k, v)
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
-        whole = sequence.add(whole, q, keys[owner], values[owner], owner, causal)
+        whole = sequence.add(whole, q, keys[owner], values[owner], owner, scale, causal)
     return whole
 
 
-def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
-    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, causal)
+def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
     keys, values = _gathered(k, v)
     of_all = [jnp.zeros((sequence.devices(), *each.shape), each.dtype) for each in (d_k, d_v)]
     of_all = [every.at[sequence.rank()].set(own) for every, own in zip(of_all, (d_k, d_v), strict=True)]
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
-        part, *parts = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, causal)
+        part, *parts = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, scale, causal)
         d_q = d_q + part
         of_all = [every.at[owner].set(new) for every, new in zip(of_all, parts, strict=True)]
     d_k, d_v = (jax.lax.psum_scatter(each, AXIS) for each in of_all)  # type: ignore[no-untyped-call]

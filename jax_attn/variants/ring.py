@@ -22,19 +22,19 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     return sequence.shared(_attend, q, k, v, mask, scale)
 
 
-def _forward(q: Array, k: Array, v: Array, causal: bool) -> Part:
-    whole = blocks.forward(q, k, v, causal)
+def _forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> Part:
+    whole = blocks.forward(q, k, v, scale, causal)
     for step in range(1, sequence.devices()):
         k, v = sequence.shifted(k, v)
-        whole = sequence.add(whole, q, k, v, sequence.owner(step), causal)
+        whole = sequence.add(whole, q, k, v, sequence.owner(step), scale, causal)
     return whole
 
 
-def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, causal: bool) -> Gradients:
-    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, causal)
+def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
     for step in range(1, sequence.devices()):
         k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
-        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), causal)
+        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
         d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
     d_k, d_v = sequence.shifted(d_k, d_v)
     return d_q, d_k, d_v

@@ -3,12 +3,15 @@
     python -m tests.parallel.every jax 4 [BREAK]
 
 PyTorch's is started by torchrun.  Prints a line ``variant: outcome reason`` for each problem.  BREAK plants a fault.
+COMPARE_TEST_DEVICE=gpu has it run on GPUs, where problems of 16 bits count.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import product
 from typing import Any
@@ -21,8 +24,12 @@ from compare.records import Problem
 from scripts import conformance
 from tests import samples
 
+DEVICE: Any = os.environ.get("COMPARE_TEST_DEVICE", "cpu")
 SHAPE = samples.problem(batch=2, q_len=48, kv_len=48, heads=8, kv_heads=4, head_dim=16)
 CASES = [("causal", "float32", 1), ("full", "bfloat16", 1), ("causal", "float32", 3)]
+if DEVICE == "gpu":
+    SHAPE = replace(SHAPE, q_len=1024, kv_len=1024, head_dim=64)
+    CASES = [("causal", "bfloat16", 1), ("full", "bfloat16", 1), ("causal", "float16", 3)]
 
 
 def problems(devices: int) -> list[Problem]:
@@ -34,12 +41,28 @@ def problems(devices: int) -> list[Problem]:
     return [*made, replace(made[0], q_len=46, kv_len=46), replace(made[0], heads=4, kv_heads=2)]
 
 
+@contextmanager
+def nothing_travels(sequence: Any) -> Iterator[None]:
+    """The ring stands still: every device meets its own keys again, and its own sums."""
+    if hasattr(sequence, "Coming"):
+        holder, name, arrived = sequence.Coming, "arrived", sequence.Coming.arrived
+        stale: Any = lambda coming: arrived(coming) and tuple(coming._sent)  # noqa: E731
+    else:
+        holder, name, stale = sequence, "shifted", lambda *arrays: arrays
+    before = getattr(holder, name)
+    setattr(holder, name, stale)
+    yield
+    setattr(holder, name, before)
+
+
 def planted(package: str, fault: str) -> None:
     """A ring whose blocks are stale, and devices that take another one's place."""
     sequence = import_module(f"{package}.sequence")
     if fault == "stale":
-        shifted = sequence.shifted
-        sequence.shifted = lambda *arrays: (*arrays[:2], *shifted(*arrays[2:])) if len(arrays) > 2 else arrays
+        nothing_travels(sequence).__enter__()
+    if fault == "stale gradients":
+        ring = import_module(f"{package}.variants.ring")
+        ring._attend = sequence.attend(ring._forward, nothing_travels(sequence)(ring._backward))
     if fault == "owner":
         owner = sequence.owner
         sequence.owner = lambda steps: owner(steps + 1)
@@ -70,7 +93,7 @@ def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Pro
         found = computed(adapter, devices, package, variant, problem)
     except NotImplementedError as refused:
         return f"skip {refused}"
-    verdict = conformance.judged(problem, "cpu", inputs.draw(problem), found)
+    verdict = conformance.judged(problem, DEVICE, inputs.draw(problem), found)
     wrong = [each.tensor for each in verdict.tensors if not each.agrees]
     return f"WRONG {' '.join(wrong)}" if wrong else "ok"
 
@@ -78,8 +101,8 @@ def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Pro
 def main() -> None:
     name, count, *fault = sys.argv[1:]
     package = backend(name).package
-    devices = import_module(f"{package}.devices").Devices("cpu", int(count))
-    adapter = import_module(f"{package}.adapter").Adapter("cpu", 1)
+    devices = import_module(f"{package}.devices").Devices(DEVICE, int(count))
+    adapter = import_module(f"{package}.adapter").Adapter(DEVICE, 1)
     planted(package, fault[0] if fault else "")
     for variant, problem in product(SEQUENCE_PARALLEL, problems(int(count))[: 1 if fault else None]):
         text = outcome(adapter, devices, package, variant, problem)

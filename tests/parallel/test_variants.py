@@ -14,6 +14,7 @@ from compare.backends import BACKENDS, SEQUENCE_PARALLEL
 
 FAULTS = {
     "stale": {"ring": True, "allgather": False, "ulysses": False},
+    "stale gradients": {"ring": True, "allgather": False, "ulysses": False},
     "owner": {"ring": True, "allgather": True, "ulysses": False},
     "order": {"ring": False, "allgather": False, "ulysses": True},
     "merge": {"ring": True, "allgather": True, "ulysses": False},

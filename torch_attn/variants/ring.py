@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
+from torch_attn.sequence import Coming
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -22,21 +23,31 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
 
 def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
+    coming = Coming(k, v)
     whole = blocks.forward(q, k, v, scale, causal)
     for step in range(1, sequence.devices()):
-        k, v = sequence.shifted(k, v)
+        k, v = coming.arrived()
+        coming = _further(step, k, v)
         whole = sequence.add(whole, q, k, v, sequence.owner(step), scale, causal)
     return whole
 
 
 def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+    coming = Coming(k, v)
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
     for step in range(1, sequence.devices()):
-        k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
+        k, v = coming.arrived()
+        coming, sums = _further(step, k, v), Coming(d_k, d_v)
         more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
+        d_k, d_v = sums.arrived()
         d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
-    d_k, d_v = sequence.shifted(d_k, d_v)
+    d_k, d_v = Coming(d_k, d_v).arrived()
     return d_q, d_k, d_v
+
+
+def _further(step: int, k: Tensor, v: Tensor) -> Coming:
+    """Keys and values go on, unless they have been everywhere."""
+    return Coming(k, v) if step + 1 < sequence.devices() else Coming()
 
 
 _attend = sequence.attend(_forward, _backward)
