@@ -169,6 +169,7 @@ class Devices(Protocol):
     """Several devices that share a sequence, in ``devices.py`` of a backend that has variants for it."""
 
     rank: int
+    count: int
 
     def __init__(self, device: Device, count: int) -> None: ...
 
@@ -177,6 +178,9 @@ class Devices(Protocol):
 
     def numpy(self, array: Any) -> NDArray[np.float32]:
         """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
+
+    def shifted(self, array: Any) -> Any:
+        """On each device what the one before it has of [B, T, N, H]."""
 
     def slowest(self, seconds: float) -> float:
         """The longest time of all processes, so that they decide alike."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from compare.device_rate import DeviceRate
+from compare.device_rate import DeviceRate, LinkRate
 from compare.records import Device, PassName, Record, Row
 
 SCHEMA_VERSION = 2
@@ -72,6 +72,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     backends: tuple[DeviceReport, ...] = ()
     planned_cases: int | None = None
     rates: tuple[DeviceRate, ...] = ()
+    links: tuple[LinkRate, ...] = ()
     code: str = ""
     sources: tuple[Source, ...] = ()
 

@@ -24,6 +24,15 @@ class DeviceRate(Record, frozen=True):
     reason: str = ""
 
 
+class LinkRate(Record, frozen=True):
+    """What each of several devices sent to the next one in a second while it received as much, or why none is known."""
+
+    backend: str
+    devices: int
+    bytes_per_s: float | None = None
+    reason: str = ""
+
+
 class Product(Record, frozen=True):
     """A dtype and matmul precision of the plan, and the length of the square matrices to multiply in them."""
 
@@ -38,6 +47,18 @@ class Rate(Record, frozen=True, tag=True):
     backend: str
     stream_bytes: int
     products: tuple[Product, ...]
+
+
+class Link(Record, frozen=True, tag=True):
+    """The request: how fast do devices that share a sequence send an array of so many bytes to each other?"""
+
+    size_bytes: int
+
+
+class Linked(Record, frozen=True, tag=True):
+    """The reply: what each device sent in a second while it received as much."""
+
+    bytes_per_s: float
 
 
 class Rated(Record, frozen=True, tag=True):

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from compare.analysis import measurements
+from compare.backends import SEQUENCE_PARALLEL
 from compare.contract import parse_mask, visible_scores
 from compare.device_rate import DeviceRate
 from compare.naivety import NOT_NAIVE
@@ -94,21 +95,21 @@ COUNTS: dict[str, Callable[[str, Problem, PassName], Work]] = {
     **dict.fromkeys(("naive", "naive_lean", "fused_xla", "window", "strided"), naive),
     "checkpoint": checkpoint,
     **dict.fromkeys(("fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "flex", "varlen"), fused),
-    **dict.fromkeys(("tokamax_mosaic", "tokamax_triton"), fused),
+    **dict.fromkeys(("tokamax_mosaic", "tokamax_triton", *SEQUENCE_PARALLEL), fused),
 }
 
 
 def work(variant: str, problem: Problem, name: PassName) -> Work | None:
-    """Bytes and FLOPs of one iteration of a pass, all layers; None for a variant whose count is not known."""
+    """Bytes and FLOPs of one iteration of a pass, all layers, one device's share; None where no count is known."""
     count = COUNTS.get(variant)
     if count is None:
         return None
-    layer = count(variant, problem, name)
+    layer, layers, devices = count(variant, problem, name), problem.layers, problem.devices
     return Work(
-        problem.layers * layer.size_bytes,
-        problem.layers * layer.flops,
-        problem.layers * layer.once_bytes,
-        layer.matrix_bytes,
+        layers * layer.size_bytes // devices,
+        layers * layer.flops // devices,
+        layers * layer.once_bytes // devices,
+        layer.matrix_bytes // devices,
     )
 
 

@@ -82,6 +82,7 @@ def joined(runs: Sequence[Run], command: str) -> Run:
     sources = tuple(dict.fromkeys(source for run in runs for source in sources_of(run)))
     backends = {each.backend: each for run in reversed(runs) for each in reversed(run.backends)}
     rates = {(each.backend, each.dtype, each.matmul_precision): each for run in reversed(runs) for each in run.rates}
+    links = {(each.backend, each.devices): each for run in reversed(runs) for each in run.links}
     planned = [source.planned_cases for source in sources]
     return replace(
         runs[0],
@@ -89,6 +90,7 @@ def joined(runs: Sequence[Run], command: str) -> Run:
         command=command,
         backends=tuple(reversed(backends.values())),
         rates=tuple(reversed(rates.values())),
+        links=tuple(links.values()),
         planned_cases=None if None in planned else sum(filter(None, planned)),
         sources=sources,
     )

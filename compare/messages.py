@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from compare.circumstances import Cache, DeviceReport
-from compare.device_rate import Rate, Rated
+from compare.device_rate import Link, Linked, Rate, Rated
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 
 Result = Literal["pass", "fail", "not applicable"]
@@ -219,7 +219,9 @@ class Failed(Record, frozen=True, tag=True):
     refused_bytes: int | None = None
 
 
-Request = Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Fit | Probe | Rate | Finish
+Request = (
+    Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Fit | Probe | Rate | Link | Finish
+)
 Measured = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Fitted
-Answer = Measured | Probed | Rated | Finished
+Answer = Measured | Probed | Rated | Linked | Finished
 Reply = Started | Answer | Unsupported | Failed

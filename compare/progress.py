@@ -14,9 +14,9 @@ from rich.text import Text
 from compare import cases
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
-from compare.device_rate import DeviceRate
+from compare.device_rate import DeviceRate, LinkRate
 from compare.records import Problem, Row
-from compare.report.floor_words import rate_line
+from compare.report.floor_words import link_line, rate_line
 from compare.report.format import one_line
 from compare.report.terminal import problem_table
 
@@ -72,6 +72,11 @@ class Display:
         self._begin = self._problem_began = perf_counter()
         for rate in rates:
             self._console.print(one_line(f"{rate.backend}, {rate_line(rate)}"), highlight=False, markup=False)
+
+    def linked(self, link: LinkRate) -> None:
+        """How fast devices that share a sequence send to each other."""
+        self._begin = self._problem_began = perf_counter()
+        self._console.print(one_line(f"{link.backend}, {link_line(link)}"), highlight=False, markup=False)
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.channel import Channel
+from compare.device_rate import Linked
 from compare.messages import Ended, Failed, Prepared, Recompiled, Reply, Request, Seen, Streamed, Turned, Unsupported
 from compare.records import Cost
 
@@ -90,6 +91,8 @@ def merged(found: Sequence[Reply]) -> Reply:
         return Ended(seen=tuple(_seen(each) for each in zip(*ends, strict=True)))
     if isinstance(first, Prepared):
         return _prepared([each for each in found if isinstance(each, Prepared)])
+    if isinstance(first, Linked):
+        return Linked(bytes_per_s=min(each.bytes_per_s for each in found if isinstance(each, Linked)))
     if isinstance(first, Recompiled):
         programs = [each.costs for each in found if isinstance(each, Recompiled)]
         return Recompiled(costs={name: _dearest([each[name] for each in programs]) for name in first.costs})

@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from msgspec.structs import replace
 
 from compare import caches
 from compare.clock import Stopwatch
 from compare.device_rate import DeviceRate, Product, Rate
-from compare.known_work import Pace, numbers, pace, run
+from compare.known_work import RANDOM_NUMBERS, Pace, numbers, pace, run
 from compare.records import ITEM_BYTES, Device
 
 if TYPE_CHECKING:
     from compare.measuring import Session
 
 LIMIT_S: dict[Device, float] = {"cpu": 0.25, "gpu": 1.0}  # about, for each warm-up and again for the samples
+LINK_TRIES, LINK_CALLS = 4, 5
 SMALLEST = 256  # a product of smaller matrices tells little
 
 
@@ -57,6 +59,25 @@ def multiplied(session: Session, product: Product) -> tuple[int, Pace]:
     while size > SMALLEST and _product_s(session, product, size // 4) * 4**3 > LIMIT_S[session.device]:
         size //= 2
     return 2 * size**3, pace(session, _product(session, product, size), LIMIT_S[session.device])
+
+
+def linked(session: Session, size_bytes: int) -> float:
+    """Bytes per second that each device sends to the next one while it receives as much, by the wall clock.
+
+    As many calls on every device, whatever they take: they wait for each other.
+    """
+    assert session.devices
+    count = session.devices.count * (size_bytes // ITEM_BYTES["float32"])
+    array = session.devices.put(
+        np.resize(np.random.default_rng(0).random(RANDOM_NUMBERS, np.float32), (1, count, 1, 1)), "float32"
+    )
+    watch = Stopwatch()
+    for _ in range(LINK_TRIES):
+        session.devices.meet()
+        with watch():
+            for _ in range(LINK_CALLS):
+                session.adapter.block(session.devices.shifted(array))
+    return size_bytes * LINK_CALLS / min(watch.seconds)
 
 
 def _product(session: Session, product: Product, size: int) -> Callable[[], Any]:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from compare import caches, environment
 from compare.cases import Plan
-from compare.device_rate import DeviceRate, Product, Rate, Rated
+from compare.device_rate import DeviceRate, Link, Linked, LinkRate, Product, Rate, Rated
 from compare.fleet import Fleet
-from compare.messages import Failed
+from compare.messages import Failed, Unsupported
 from compare.records import Device, Problem
 
 STREAM_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**30}
+LINK_BYTES: dict[Device, int] = {"cpu": 2**22, "gpu": 2**30}
 MOST_STREAM_BYTES = 2**30
 OVER_CACHE = 4  # the array is at least so many times as large as a CPU's last-level cache
 MATMUL_SIZE: dict[Device, int] = {"cpu": 1024, "gpu": 8192}
@@ -33,6 +34,24 @@ def rated(plan: Plan, folder: Path) -> Iterator[tuple[DeviceRate, ...]]:
         # Freed pages are kept whatever --malloc says: the device's speed is asked for, not the kernel's.
         reply = fleet.ask_fresh(contender, request, environment.RECYCLE)
         yield reply.rates if isinstance(reply, Rated) else tuple(unknown(request, reply))
+
+
+def linked(plan: Plan, folder: Path) -> Iterator[LinkRate]:
+    """How fast devices that share a sequence send to each other, for each number of them and each backend."""
+    place = folder / "links"
+    place.mkdir()
+    fleet = Fleet(plan.settings, place, lambda _: None)
+    for devices in sorted({problem.devices for problem in plan.problems} - {1}):
+        fleet.lay_over(devices)
+        for name in plan.backends:
+            contender = next(each for each in plan.contenders if each.backend == name)
+            reply = fleet.ask_fresh(contender, Link(size_bytes=LINK_BYTES[plan.settings.device]), environment.RECYCLE)
+            yield LinkRate(
+                backend=name,
+                devices=devices,
+                bytes_per_s=reply.bytes_per_s if isinstance(reply, Linked) else None,
+                reason="" if isinstance(reply, Linked) else refused(reply),
+            )
 
 
 def products(plan: Plan) -> tuple[Product, ...]:
@@ -55,8 +74,12 @@ def stream_bytes(device: Device) -> int:
 
 def unknown(request: Rate, reply: object) -> Iterable[DeviceRate]:
     """Rates that could not be had, and why."""
-    reason = reply.reason if isinstance(reply, Failed) else f"unexpected answer {type(reply).__name__}"
     for each in request.products:
         yield DeviceRate(
-            backend=request.backend, dtype=each.dtype, matmul_precision=each.matmul_precision, reason=reason
+            backend=request.backend, dtype=each.dtype, matmul_precision=each.matmul_precision, reason=refused(reply)
         )
+
+
+def refused(reply: object) -> str:
+    """Why a rate could not be had."""
+    return reply.reason if isinstance(reply, Failed | Unsupported) else f"unexpected answer {type(reply).__name__}"

@@ -1,4 +1,4 @@
-"""How long a sequence still fits the device: the memory wall as a number, found by doubling and then bisection.
+"""How long a sequence still fits the device: the memory wall as a number, by lengths fourfold and then bisection.
 
 One worker lives at a time, so that a contender has the device to itself.  A try is one iteration of one pass at one
 length.  On a CPU each try may take what the machine has free and no more, so nothing else is harmed.
@@ -21,7 +21,8 @@ from compare.records import Case, Contender, Device, PassName, Problem, Record
 from compare.resident import available_bytes
 
 PASSES: tuple[PassName, ...] = ("forward", "step")
-FIRST = 1024  # where the search starts; lengths are multiples of GRAIN,
+FIRST = 1024  # where the search starts, then FACTOR times as far; lengths are multiples of GRAIN,
+FACTOR = 4
 GRAIN = 128
 SHARE = 32  # and the answer is known to within this part of itself
 MOST: dict[Device, int] = {"cpu": 2**16, "gpu": 2**20}
@@ -52,25 +53,30 @@ class Found(NamedTuple):
     tries: dict[int, str]
 
 
-def search(refusal: Callable[[int], str], most: int) -> Found:
-    """Double until ``refusal`` of a length is not empty, then halve the gap.  What is longer is taken to need more."""
+def search(refusal: Callable[[int], str], most: int, known: Found | None = None) -> Found:
+    """FACTOR times as far until ``refusal`` of a length is not empty, then halve the gap.
+
+    What is longer is taken to need more, and what ``known`` was found for to need no more than this.
+    """
     tries: dict[int, str] = {}
-    low, high, at = 0, None, min(FIRST, most)
-    while high is None:
-        tries[at] = refusal(at)
-        if tries[at]:
-            high = at
-        elif at == most:
-            return Found(at, None, tries)
-        else:
-            low, at = at, min(2 * at, most)
-    while high - low > max(GRAIN, low // SHARE):
-        at = (low + high) // 2 // GRAIN * GRAIN
-        if at <= low:
-            break
+    low, high = 0, known.refused if known else None
+    at = max(min(FIRST, most), known.longest // 2 // GRAIN * GRAIN) if known else following(low, high, most)
+    while at is not None:
         tries[at] = refusal(at)
         low, high = (low, at) if tries[at] else (at, high)
+        at = following(low, high, most)
     return Found(low, high, tries)
+
+
+def following(low: int, high: int | None, most: int) -> int | None:
+    """The length to try where ``low`` fits (0: none is known to) and ``high`` does not; None where that is enough."""
+    first = min(FIRST, most)
+    if high is None:
+        return None if low == most else min(FACTOR * low, most) or first
+    if not low:
+        return max(first, high // FACTOR // GRAIN * GRAIN) if high > first else None
+    at = (low + high) // 2 // GRAIN * GRAIN
+    return at if low < at and high - low > max(GRAIN, low // SHARE) else None
 
 
 class Search:
@@ -87,25 +93,30 @@ class Search:
         try:
             for problem in dict.fromkeys(at_length(each, FIRST) for each in self._plan.problems):
                 for contender in self._plan.contenders:
+                    known: Found | None = None
                     for name in passes:
-                        yield self._reach(problem, contender, name)
+                        known, answer = self._reach(problem, contender, name, known)
+                        yield answer
                     self._fleet.drop(self._fleet.seat(contender))
         finally:
             self._fleet.stop()
 
-    def _reach(self, problem: Problem, contender: Contender, name: PassName) -> Reach:
+    def _reach(
+        self, problem: Problem, contender: Contender, name: PassName, known: Found | None
+    ) -> tuple[Found, Reach]:
         def refusal(length: int) -> str:
             self._say(f"{contender.name}: {name} at T={length}")
             return self._refusal(at_length(problem, length), contender, name)
 
-        found = search(refusal, self._most)
-        return Reach(
+        found = search(refusal, self._most, known)
+        reasons = (known.tries if known else {}) | found.tries
+        return found, Reach(
             problem=at_length(problem, found.longest or min(found.tries)),
             contender=contender,
             pass_name=name,
             longest=found.longest,
             refused=found.refused,
-            reason=found.tries[found.refused] if found.refused else "",
+            reason=reasons[found.refused] if found.refused else "",
             tries=found.tries,
         )
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from compare import composing, prediction
+from compare.backends import SEQUENCE_PARALLEL
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
 from compare.fleet import Fleet
@@ -153,8 +154,14 @@ class OneProcess:
                     predicted_bytes=needed,
                     available_bytes=available,
                 )
-            elif reason := composing.refusal(problem, contender.variant) or self._missing_mode(contender):
+            elif reason := self._refusal(problem, contender, contenders):
                 yield Skip(problem=problem, contender=contender, reason=reason)
+
+    def _refusal(self, problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str | None:
+        alone = replace(contender, variant="fused", entrant=1)
+        if contender.variant in SEQUENCE_PARALLEL and problem.devices == 1 and alone in contenders:
+            return f"on one device it runs what {alone.name} runs, which is measured"
+        return composing.refusal(problem, contender.variant) or self._missing_mode(contender)
 
     def _share_of_memory(self) -> str:
         count = self.plan.worker_count

@@ -8,16 +8,19 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.analysis import measurements
+from compare.device_rate import LinkRate
 from compare.records import PASSES, Measurement, PassName, Row
 from compare.remedies import highest, peaks
-from compare.summary import Estimate, trusted, unpaired_ratio
+from compare.summary import Estimate, device_time, trusted, unpaired_ratio
+from compare.traffic import sent_bytes
 
 
 class Scaled(msgspec.Struct, frozen=True):
     """One row of several devices beside one device's, which was measured by itself.
 
     ``speed_up``: the time of one device over theirs.  ``efficiency``: that per device, 1 where D devices take a D-th of
-    the time.  ``peak``: the fullest device's peak over that of the one.
+    the time.  ``peak``: the fullest device's peak over that of the one.  ``least_s``: a D-th of one device's time, or
+    what sending takes over the link by itself, whichever is longer; without a pass whose bytes are not known.
     """
 
     row: Measurement
@@ -25,13 +28,15 @@ class Scaled(msgspec.Struct, frozen=True):
     speed_up: dict[PassName, Estimate]
     efficiency: dict[PassName, Estimate]
     peak: float | None
+    least_s: dict[PassName, float]
 
 
-def scaled(rows: Iterable[Row]) -> list[Scaled]:
+def scaled(rows: Iterable[Row], links: Iterable[LinkRate] = ()) -> list[Scaled]:
     """Every row of several devices that has a base."""
     known = [row for row in measurements(rows) if trusted(row)]
+    rates = {each.devices: each.bytes_per_s for each in sorted(links, key=lambda each: each.bytes_per_s or 0)}
     found = ((row, base_of(row, known)) for row in known if row.problem.devices > 1)
-    return [beside(row, base) for row, base in found if base is not None]
+    return [beside(row, base, rates.get(row.problem.devices)) for row, base in found if base is not None]
 
 
 def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
@@ -46,7 +51,7 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
     return min(fitting, key=rank, default=None)
 
 
-def beside(row: Measurement, base: Measurement) -> Scaled:
+def beside(row: Measurement, base: Measurement, link_bytes_per_s: float | None = None) -> Scaled:
     """A row beside its base."""
     names = [name for name in PASSES if name in row.passes and name in base.passes]
     speed_up = {name: unpaired_ratio(base.passes[name], row.passes[name]) for name in names}
@@ -57,7 +62,15 @@ def beside(row: Measurement, base: Measurement) -> Scaled:
         speed_up=speed_up,
         efficiency={name: _divided(each, row.problem.devices) for name, each in speed_up.items()},
         peak=part / whole if highest(row) and part is not None and whole else None,
+        least_s={name: least for name in names if (least := least_s(row, base, name, link_bytes_per_s)) is not None},
     )
+
+
+def least_s(row: Measurement, base: Measurement, name: PassName, link_bytes_per_s: float | None) -> float | None:
+    """The least time of a pass of so many devices, as `Scaled` says; None where sending or the link is not known."""
+    sent = sent_bytes(row.contender.variant, row.problem, name)
+    computing_s = device_time(base.passes[name]).median / row.problem.devices
+    return None if sent is None or link_bytes_per_s is None else max(computing_s, sent / link_bytes_per_s)
 
 
 def _divided(estimate: Estimate, by: int) -> Estimate:

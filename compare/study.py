@@ -20,7 +20,7 @@ from compare import environment, processes, rating, results
 from compare.__version__ import VERSION
 from compare.cases import Plan
 from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run
-from compare.device_rate import DeviceRate
+from compare.device_rate import DeviceRate, LinkRate
 from compare.progress import Display
 from compare.records import Failure, Problem, Row
 from compare.report import markdown, terminal, terminal_reasons
@@ -50,6 +50,12 @@ class Study:
         self.run = replace(self.run, rates=(*self.run.rates, *rates))
         self._log.append(self.run)
         self._display.rated(rates)
+
+    def linked(self, link: LinkRate) -> None:
+        """How fast devices send to each other does so too."""
+        self.run = replace(self.run, links=(*self.run.links, link))
+        self._log.append(self.run)
+        self._display.linked(link)
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
@@ -108,6 +114,8 @@ def measure(plan: Plan, console: Console) -> Measured:
         try:
             for rates in rating.rated(plan, Path(folder)):
                 study.rated(rates)
+            for link in rating.linked(plan, Path(folder)):
+                study.linked(link)
             Runner(plan, Path(folder), study).run()
         except KeyboardInterrupt:
             console.print("interrupted: the finished rows are kept")

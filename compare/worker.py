@@ -15,7 +15,7 @@ from compare import environment, ranks
 from compare.backends import Adapter
 from compare.channel import Channel
 from compare.circumstances import DeviceReport
-from compare.device_rate import Rate, Rated
+from compare.device_rate import Link, Linked, Rate, Rated
 from compare.launcher import die_with_parent
 from compare.messages import (
     Answer,
@@ -94,6 +94,7 @@ class Worker:
             Fit: session.fit,
             Probe: self._probe,
             Rate: self._rate,
+            Link: self._link,
             Finish: session.finish,
         }
         return answers[type(request)](request)
@@ -107,6 +108,11 @@ class Worker:
         from compare import rates
 
         return Rated(rates=tuple(rates.measured(self.session, request)))
+
+    def _link(self, request: Link) -> Linked:
+        from compare import rates
+
+        return Linked(bytes_per_s=rates.linked(self.session, request.size_bytes))
 
     def _start(self, request: Start) -> Started:
         pin(request.threads, self._place)

@@ -18,7 +18,7 @@ class Devices:
 
     def __init__(self, device: Device, count: int) -> None:
         """Raises NotImplementedError if there are fewer devices than that."""
-        self.rank = 0
+        self.rank, self.count = 0, count
         found = jax.devices(device)
         if len(found) < count:
             raise NotImplementedError(f"needs {count} devices, found {len(found)}")
@@ -34,9 +34,19 @@ class Devices:
         """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
         return np.asarray(array).astype(np.float32)
 
+    def shifted(self, array: Array) -> Array:
+        """On each device what the one before it has of [B, T, N, H]."""
+        passed: Array = _passed_on(array)
+        return passed
+
     def slowest(self, seconds: float) -> float:
         """The time itself: one process times all devices."""
         return seconds
 
     def meet(self) -> None:
         """Nothing: there is one process."""
+
+
+@jax.jit
+def _passed_on(array: Array) -> Array:
+    return sequence.over_devices(lambda own: sequence.shifted(own)[0], array)

@@ -19,7 +19,7 @@ from jax_attn.variants import fused
 
 AXIS = "sequence"
 Gradients = tuple[Array, Array, Array]
-Local = Callable[[Array, Array, Array], Array]
+Local = Callable[..., Array]
 
 
 _meshes: list[Mesh] = []  # the newest is in use
@@ -36,13 +36,13 @@ def devices() -> int:
     return int(_meshes[-1].size) if _meshes else 1
 
 
-def over_devices(local: Local, q: Array, k: Array, v: Array) -> Array:
-    """Run ``local`` on each device's positions of q [B, T, N, H], k and v, which lie as `zigzag.positions` says."""
+def over_devices(local: Local, *arrays: Array) -> Array:
+    """Run ``local`` on each device's positions of arrays [B, T, N, H], which lie as `zigzag.positions` says."""
     if devices() == 1:
-        return local(q, k, v)
+        return local(*arrays)
     at = PartitionSpec(None, AXIS)  # type: ignore[no-untyped-call]
-    run = jax.shard_map(local, mesh=_meshes[-1], in_specs=(at, at, at), out_specs=at, check_vma=False)
-    result: Array = run(q, k, v)
+    run = jax.shard_map(local, mesh=_meshes[-1], in_specs=(at,) * len(arrays), out_specs=at, check_vma=False)
+    result: Array = run(*arrays)
     return result
 
 

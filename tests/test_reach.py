@@ -38,6 +38,20 @@ def test_the_answer_is_the_wall_to_within_the_grain(wall: int, most: int) -> Non
         assert found.refused - found.longest <= max(2 * GRAIN, found.longest // SHARE + GRAIN)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 300_000), st.integers(0, 300_000), st.integers(1, 200_000))
+def test_what_needs_more_is_searched_below_what_is_known(one: int, other: int, most: int) -> None:
+    walls = {"forward": max(one, other), "step": min(one, other)}
+    known = reach.search(lambda length: "OOM" * (length > walls["forward"]), most)
+    found = reach.search(lambda length: "OOM" * (length > walls["step"]), most, known)
+    assert found.longest <= walls["step"] or found.longest == most
+    assert all(length < (known.refused or most + 1) or length == min(reach.FIRST, most) for length in found.tries)
+    assert (found.refused is None) == (found.longest == most)
+    if found.refused is not None:
+        assert found.refused > walls["step"]
+        assert found.refused - found.longest <= max(2 * GRAIN, found.longest // SHARE + GRAIN)
+
+
 def answers(out: Path) -> dict[tuple[str, str], Reach]:
     lines = (out / reach_study.RECORDS).read_bytes().splitlines()[1:]
     found = [msgspec.json.decode(line, type=Reach) for line in lines]

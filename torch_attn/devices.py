@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compare.records import Device, Dtype
+from torch_attn.sequence import Coming
 
 
 class Devices:
@@ -19,7 +20,7 @@ class Devices:
 
     def __init__(self, device: Device, count: int) -> None:
         """Raises NotImplementedError if there are fewer GPUs than that."""
-        self.rank = int(os.environ["RANK"])
+        self.rank, self.count = int(os.environ["RANK"]), count
         if device == "gpu":
             if torch.cuda.device_count() < count:
                 raise NotImplementedError(f"needs {count} GPUs, found {torch.cuda.device_count()}")
@@ -39,6 +40,10 @@ class Devices:
         dist.all_gather(parts, array.detach().contiguous())
         found: NDArray[np.float32] = torch.cat(parts, 1).to("cpu", torch.float32).numpy()
         return found
+
+    def shifted(self, array: Tensor) -> Tensor:
+        """On each device what the one before it has of [B, T, N, H]."""
+        return Coming(array).arrived()[0]
 
     def slowest(self, seconds: float) -> float:
         """The longest time of all processes, so that they decide alike."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from compare import floor
 from compare.circumstances import Run
-from compare.device_rate import DeviceRate
+from compare.device_rate import DeviceRate, LinkRate
 from compare.floor import Reached
 from compare.records import Row
 from compare.report import format as fmt
@@ -62,6 +62,13 @@ def rate_line(rate: DeviceRate) -> str:
         return f"{arithmetic(rate)}: no rates, {rate.reason}"
     copy, matmul = giga(rate.copy_bytes_per_s), tera(rate.matmul_flops_per_s)
     return f"{arithmetic(rate)}: copies {copy} GB/s, multiplies {matmul} TFLOP/s" + doubt(rate)
+
+
+def link_line(link: LinkRate) -> str:
+    """What a device of several sends, in words, or why that is not known."""
+    if link.bytes_per_s is None:
+        return f"{link.devices} devices: no rate of their links, {link.reason}"
+    return f"{link.devices} devices: each sends {giga(link.bytes_per_s)} GB/s while it receives as much"
 
 
 def doubt(rate: DeviceRate) -> str:

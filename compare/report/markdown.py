@@ -22,7 +22,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
         markdown_solutions.solved(rows),
-        markdown_scaling.shared(rows),
+        markdown_scaling.shared(run, rows),
         reasons.why(run, rows),
         tables.seed_tables(rows),
         memory.analysis(rows),

@@ -4,35 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compare.circumstances import Run
 from compare.records import PASSES, PassName, Row
+from compare.report import floor_words, solution_words
 from compare.report import format as fmt
-from compare.report import solution_words
-from compare.report.markdown_text import code, escape, section, table
+from compare.report.markdown_text import bullets, code, escape, section, table
 from compare.scaling import Scaled, scaled
+from compare.summary import device_time
 from compare.traffic import sent_bytes
 
 NOTE = (
     "Against one device of the same framework at the same problem (fused where that was measured, else the same "
     "variant), measured one after the other and not in turns. Time: of the slowest device. Speed-up: one device's time "
-    "over theirs, and in brackets the share of what D devices could reach. Peak: of the fullest device. Sent: what "
-    "each device sends to others in a pass, by its scheme. On a CPU the devices are simulated and share its cores: "
-    "their times tell nothing of real ones."
+    "over theirs, and in brackets the share of what D devices could reach. Peak: of the fullest device. On a CPU the "
+    "devices are simulated and share its cores: their times tell nothing of real ones."
+)
+
+COMMUNICATION = (
+    "What a device sends and receives, in the iteration whose kernels are listed. Communicating: how long the busiest "
+    "device sent, received or waited for others; hidden: how much of that while it computed. Sent: what each device "
+    "sends in a pass, by its scheme. Least: a D-th of one device's time, or what sending takes over the link by "
+    "itself, whichever is longer, and its share of the time measured."
 )
 
 
-def shared(rows: Sequence[Row]) -> str:
-    """A line for each row of several devices that has a base."""
-    found = scaled(rows)
+def shared(run: Run, rows: Sequence[Row]) -> str:
+    """A line for each row of several devices that has a base, then one for each of their passes."""
+    found = scaled(rows, run.links)
     if not found:
         return ""
     names = [name for name in PASSES if any(name in each.speed_up for each in found)]
-    heads = ["Problem", "Contender", "Against", ">D", *(f">{name}" for name in names), ">peak", ">sent (MB)"]
-    return section("Several devices", escape(NOTE), table(heads, [line(each, names) for each in found]))
+    heads = ["Problem", "Contender", "Against", ">D", *(f">{name}" for name in names), ">peak"]
+    passes = [
+        "Problem",
+        "Contender",
+        ">D",
+        "Pass",
+        ">ms",
+        ">communicating (ms)",
+        ">hidden",
+        ">sent (MB)",
+        ">least (ms)",
+    ]
+    return section(
+        "Several devices",
+        escape(NOTE),
+        table(heads, [line(each, names) for each in found]),
+        bullets(escape(f"{link.backend}, {floor_words.link_line(link)}.") for link in run.links),
+        escape(COMMUNICATION),
+        table(passes, [each_pass(each, name) for each in found for name in names if name in each.speed_up]),
+    )
 
 
 def line(each: Scaled, names: Sequence[PassName]) -> list[str]:
     """One row."""
-    sent = [sent_bytes(each.row.contender.variant, each.row.problem, name) for name in names]
     return [
         escape(each.base.problem.label),
         code(each.row.contender.name),
@@ -40,7 +65,24 @@ def line(each: Scaled, names: Sequence[PassName]) -> list[str]:
         str(each.row.problem.devices),
         *(speed(each, name) for name in names),
         solution_words.share(each.peak),
-        " / ".join(fmt.megabytes(size) for size in sent),
+    ]
+
+
+def each_pass(each: Scaled, name: PassName) -> list[str]:
+    """What one pass of a row communicates, and its least time."""
+    row, result = each.row, each.row.passes[name]
+    time_s, least = device_time(result).median, each.least_s.get(name)
+    sent_s = result.communication_s
+    return [
+        escape(each.base.problem.label),
+        code(row.contender.name),
+        str(row.problem.devices),
+        name,
+        fmt.ms(time_s),
+        fmt.NONE if sent_s is None else fmt.ms(sent_s),
+        fmt.percent(result.hidden_s / sent_s) if sent_s and result.hidden_s is not None else fmt.NONE,
+        fmt.megabytes(sent_bytes(row.contender.variant, row.problem, name)),
+        fmt.NONE if least is None else f"{fmt.ms(least)} ({fmt.percent(least / time_s)})",
     ]
 
 

@@ -25,8 +25,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
         raise NotImplementedError(reason)
     left = parsed.size - 1 if parsed.kind == "window" else UNLIMITED
     options: dict[str, Any] = {"window_size": (left, UNLIMITED if parsed.kind == "full" else 0), "scale": scale}
-    if q.shape[2] != k.shape[2]:
-        options["enable_gqa"] = True
+    if (times := q.shape[2] // k.shape[2]) > 1:
+        if "enable_gqa" in PARAMETERS:
+            options["enable_gqa"] = True
+        else:  # of an older PyTorch: heads are copied, which costs memory and little time
+            k, v = (each.repeat_interleave(times, 2) for each in (k, v))
     packed = (each.reshape(-1, *each.shape[2:]) for each in (q, k, v))
     lengths = (q.shape[1], k.shape[1])
     run: Any = varlen_attn
@@ -54,5 +57,4 @@ def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
     if k.shape[-1] != v.shape[-1]:
         return f"varlen: needs one head size for q, k and v, got {k.shape[-1]} and {v.shape[-1]}"
     missing = [name for name in ("window_size", "scale") if name not in PARAMETERS]
-    missing += ["enable_gqa"] if q.shape[2] != k.shape[2] and "enable_gqa" not in PARAMETERS else []
     return f"varlen: this PyTorch's has no {' and no '.join(missing)}" if missing else ""
