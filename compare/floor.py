@@ -63,10 +63,10 @@ def of_scores(problem: Problem, name: PassName, share: float, score_passes: int,
 
     Forward reads q, k, v and writes the output; backward reads these and dO and writes dQ, dK and dV.
     """
-    inputs, output, scores = input_bytes(problem), output_bytes(problem), score_bytes(problem)
+    inputs, output, scores = input_bytes(problem), output_bytes(problem), score_bytes(problem) // problem.devices
     once: dict[PassName, int] = {"forward": inputs + output, "backward": 2 * inputs + output}
     once["step"] = once["forward"] + once["backward"]
-    product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim
+    product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim // problem.devices
     moved = once[name] + int(share * score_passes * scores)
     return Work(moved, int(share * products * product), once[name], int(share * scores))
 
@@ -104,12 +104,12 @@ def work(variant: str, problem: Problem, name: PassName) -> Work | None:
     count = COUNTS.get(variant)
     if count is None:
         return None
-    layer, layers, devices = count(variant, problem, name), problem.layers, problem.devices
+    layer = count(variant, problem, name)
     return Work(
-        layers * layer.size_bytes // devices,
-        layers * layer.flops // devices,
-        layers * layer.once_bytes // devices,
-        layer.matrix_bytes // devices,
+        problem.layers * layer.size_bytes,
+        problem.layers * layer.flops,
+        problem.layers * layer.once_bytes,
+        layer.matrix_bytes,
     )
 
 

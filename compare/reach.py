@@ -60,7 +60,8 @@ def search(refusal: Callable[[int], str], most: int, known: Found | None = None)
     """
     tries: dict[int, str] = {}
     low, high = 0, known.refused if known else None
-    at = max(min(FIRST, most), known.longest // 2 // GRAIN * GRAIN) if known else following(low, high, most)
+    guess = known.longest // 2 // GRAIN * GRAIN if known else 0
+    at = guess or following(low, high, most)
     while at is not None:
         tries[at] = refusal(at)
         low, high = (low, at) if tries[at] else (at, high)
@@ -73,8 +74,8 @@ def following(low: int, high: int | None, most: int) -> int | None:
     first = min(FIRST, most)
     if high is None:
         return None if low == most else min(FACTOR * low, most) or first
-    if not low:
-        return max(first, high // FACTOR // GRAIN * GRAIN) if high > first else None
+    if not low and high > first:
+        return max(first, high // FACTOR // GRAIN * GRAIN)
     at = (low + high) // 2 // GRAIN * GRAIN
     return at if low < at and high - low > max(GRAIN, low // SHARE) else None
 
@@ -111,7 +112,7 @@ class Search:
         found = search(refusal, self._most, known)
         reasons = (known.tries if known else {}) | found.tries
         return found, Reach(
-            problem=at_length(problem, found.longest or min(found.tries)),
+            problem=at_length(problem, found.longest or min(reasons)),
             contender=contender,
             pass_name=name,
             longest=found.longest,

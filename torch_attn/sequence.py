@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -67,6 +67,7 @@ class Coming:
         """What the rank before this one in the ring had of the same tensors, once it is here."""
         for each in self._work:
             each.wait()
+        self._sent.clear()
         return tuple(self._coming)
 
 
@@ -77,28 +78,42 @@ def add(whole: Part, q: Tensor, k: Tensor, v: Tensor, owner: int, scale: float, 
         case "lower keys":
             return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], scale, causal=False))
         case "upper queries":
-            out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
-            return torch.cat([whole[0][:, :half], out], 1), torch.cat([whole[1][:, :half], log_sum], 1)
+            merged = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
+            for into, found in zip(_upper(whole, half), merged, strict=True):
+                into.copy_(found)
+            return whole
         case _:
             return blocks.merge(whole, blocks.forward(q, k, v, scale, causal=False))
 
 
+class Share(NamedTuple):
+    """A part of a gradient, and the positions that it belongs to."""
+
+    part: Tensor
+    positions: slice = slice(None)
+
+    def add_to(self, total: Tensor) -> None:
+        """In place, and rounded to the total's dtype alone."""
+        total[:, self.positions] += self.part
+
+
 def share(
     d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, owner: int, scale: float, causal: bool
-) -> Gradients:
+) -> tuple[Share, Share, Share]:
     """The gradients by way of another rank's keys: of this rank's q, and of that one's k and v."""
     half, keys = q.shape[1] // 2, k.shape[1] // 2
     match zigzag.sees(rank(), owner, causal):
         case "lower keys":
-            lower = k[:, :keys], v[:, :keys]
-            d_q, d_k, d_v = blocks.backward(d_out, q, *lower, whole, scale, causal=False)
-            return _wide((d_q, _filled(d_k, after=keys), _filled(d_v, after=keys)))
+            lower = slice(keys)
+            found = blocks.backward(d_out, q, k[:, lower], v[:, lower], whole, scale, causal=False)
+            return Share(found[0]), Share(found[1], lower), Share(found[2], lower)
         case "upper queries":
-            upper = _upper(whole, half)
-            d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, scale, causal=False)
-            return _wide((_filled(d_q, before=half), d_k, d_v))
+            upper = slice(half, None)
+            found = blocks.backward(d_out[:, upper], q[:, upper], k, v, _upper(whole, half), scale, causal=False)
+            return Share(found[0], upper), Share(found[1]), Share(found[2])
         case _:
-            return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal=False))
+            d_q, d_k, d_v = blocks.backward(d_out, q, k, v, whole, scale, causal=False)
+            return Share(d_q), Share(d_k), Share(d_v)
 
 
 def own(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
@@ -154,10 +169,6 @@ def by_heads(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 def _upper(whole: Part, half: int) -> Part:
     return whole[0][:, half:], whole[1][:, half:]
-
-
-def _filled(x: Tensor, before: int = 0, after: int = 0) -> Tensor:
-    return torch.nn.functional.pad(x, (0, 0, 0, 0, before, after))
 
 
 def _wide(gradients: Gradients) -> Gradients:

@@ -46,9 +46,18 @@ def nothing_travels(sequence: Any) -> Iterator[None]:
     """The ring stands still: every device meets its own keys again, and its own sums."""
     if hasattr(sequence, "Coming"):
         holder, name, arrived = sequence.Coming, "arrived", sequence.Coming.arrived
-        stale: Any = lambda coming: arrived(coming) and tuple(coming._sent)  # noqa: E731
+
+        def stale(coming: Any) -> Any:
+            sent = tuple(coming._sent)
+            arrived(coming)
+            return sent
+
     else:
-        holder, name, stale = sequence, "shifted", lambda *arrays: arrays
+        holder, name = sequence, "shifted"
+
+        def stale(*arrays: Any) -> Any:
+            return arrays
+
     before = getattr(holder, name)
     setattr(holder, name, stale)
     yield

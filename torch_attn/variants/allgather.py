@@ -49,12 +49,13 @@ def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Par
 def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
     d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
     keys, values = _gathered(k, v)
-    of_all = [each.new_empty((sequence.devices(), *each.shape)) for each in (d_k, d_v)]
+    of_all = [each.new_zeros((sequence.devices(), *each.shape)) for each in (d_k, d_v)]
     of_all[0][sequence.rank()], of_all[1][sequence.rank()] = d_k, d_v
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
-        more = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, scale, causal)
-        d_q, of_all[0][owner], of_all[1][owner] = d_q + more[0], more[1], more[2]
+        shares = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, scale, causal)
+        for share, total in zip(shares, (d_q, of_all[0][owner], of_all[1][owner]), strict=True):
+            share.add_to(total)
     return d_q, _scattered_sum(of_all[0]), _scattered_sum(of_all[1])
 
 

@@ -38,9 +38,10 @@ def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale
     for step in range(1, sequence.devices()):
         k, v = coming.arrived()
         coming, sums = _further(step, k, v), Coming(d_k, d_v)
-        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
+        shares = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
         d_k, d_v = sums.arrived()
-        d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
+        for share, total in zip(shares, (d_q, d_k, d_v), strict=True):
+            share.add_to(total)
     d_k, d_v = Coming(d_k, d_v).arrived()
     return d_q, d_k, d_v
 
