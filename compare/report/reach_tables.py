@@ -17,7 +17,8 @@ from compare.report.markdown_text import table as markdown_table
 COLUMNS = ("contender", "pass", ">longest T", ">scores GB", "what stopped it")
 NOTE = (
     "The longest sequence of which one iteration of a pass still ran, with the device to itself: four times as "
-    "long until one did not, then bisected to 1/32 or 128 positions. Scores: one B x N x T x T matrix at that length. Not measured: time."
+    "long until one did not, then bisected to 1/32 or 128 positions. Scores: one B x N x T x T matrix at that length. "
+    "Not measured: time."
 )
 
 
