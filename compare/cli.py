@@ -6,13 +6,18 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compare.arguments import doctor_parser, merge_parser
 from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
 from compare.records import Failure, Measurement, Row
+from compare.result_arguments import select_parser
 from compare.results import RESULTS, Log
+
+if TYPE_CHECKING:
+    from compare.report.page import Section
 
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -25,17 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return examine()
     if given and given[0] == "merge":
         return merge(given)
+    if given and given[0] == "select":
+        return select(given[1:])
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
-    from compare import listing, reach_study, study
+    from compare import listing, reach, reach_study, study
 
     console = Console(emoji=False)  # or jax:ring: shows a ring
     if plan is None:
         return listing.show_choices(console)
     if options.dry_run:
         return listing.show_plan(plan, console)
-    create(plan.out, reach_study.RECORDS if plan.max_seq_len else RESULTS)
+    create(plan.out, reach.RECORDS if plan.max_seq_len else RESULTS)
     if plan.max_seq_len:
         return INTERRUPTED if reach_study.run(plan, plan.max_seq_len, console) else OK
     measured = study.measure(plan, console)
@@ -66,6 +73,22 @@ def merge(given: Sequence[str]) -> int:
     return exit_code(rows)
 
 
+def select(given: Sequence[str]) -> int:
+    """``select``: an answer, or 2 with one line where the results or the weights will not do."""
+    parser = select_parser()
+    options = parser.parse_args(given)
+    from compare import choosing, mix
+
+    try:
+        named = (mix.Calls(preset=options.preset),)
+        calls = mix.read(options.weights) if options.weights else named
+        sections = choosing.page(options.results, calls, options.goal, options.memory_limit)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    show("Which to take", sections, options.format)
+    return OK
+
+
 def examine() -> int:
     """``doctor``: 0 where all that applies to this machine passes."""
     from rich.console import Console
@@ -73,6 +96,18 @@ def examine() -> int:
     from compare import doctor
 
     return OK if doctor.examine(Console(emoji=False)) else FAILED
+
+
+def show(title: str, sections: Sequence[Section], form: str) -> None:
+    """A page on the terminal, or as Markdown on standard output."""
+    from rich.console import Console
+
+    from compare.report import page
+
+    if form == "markdown":
+        print(page.markdown(title, sections), end="")
+    else:
+        page.show(sections, Console(emoji=False))
 
 
 def create(out: Path, claimed: str) -> None:
