@@ -13,13 +13,14 @@ from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
 from compare.records import Failure, Measurement, Row
-from compare.result_arguments import select_parser
+from compare.result_arguments import diff_parser, select_parser
 from compare.results import RESULTS, Log
 
 if TYPE_CHECKING:
     from compare.report.page import Section
 
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+REGRESSION = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return merge(given)
     if given and given[0] == "select":
         return select(given[1:])
+    if given and given[0] == "diff":
+        return diff(given[1:])
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
@@ -96,6 +99,21 @@ def examine() -> int:
     from compare import doctor
 
     return OK if doctor.examine(Console(emoji=False)) else FAILED
+
+
+def diff(given: Sequence[str]) -> int:
+    """``diff``: 1 where something got worse that shall fail, 2 with one line where the two cannot be compared."""
+    parser = diff_parser()
+    options = parser.parse_args(given)
+    from compare import diffing
+
+    try:
+        threshold = options.threshold / 100 if options.threshold else None
+        sections, failing = diffing.page(options.old, options.new, threshold, options.fail_on)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    show("What changed", sections, options.format)
+    return REGRESSION if failing else OK
 
 
 def show(title: str, sections: Sequence[Section], form: str) -> None:

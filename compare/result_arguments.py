@@ -1,13 +1,15 @@
-"""The options of the commands that read results: ``select``."""
+"""The options of the commands that read results: ``select`` and ``diff``."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from compare.arguments import Parser
 from compare.goals import GOALS
 from compare.presets import PRESETS
-from compare.values import size
+from compare.regression import KINDS, Kind
+from compare.values import PERCENT, size
 
 FORMATS = ("terminal", "markdown")
 
@@ -46,3 +48,42 @@ def select_parser() -> Parser:
     )
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="(default: terminal)")
     return parser
+
+
+def diff_parser() -> Parser:
+    """``diff`` takes two results, and says what of their difference is a failure."""
+    parser = Parser(
+        prog="compare diff",
+        description="What changed from one run to another of the same study: times with intervals, memory, numbers, "
+        "and cases that no longer run.  Versions of frameworks, driver and program may differ; anything else that "
+        "changes results is refused, with the difference.",
+        epilog="Exit code 0 where nothing got worse that --fail-on names, 1 where something did, 2 for bad input or "
+        "results that cannot be held against each other.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("old", type=Path, metavar="OLD", help="folder of a run, or its file")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the same of a later one")
+    parser.add_argument(
+        "--fail-on",
+        type=kinds,
+        default=kinds("slower,memory,disagreement,failing"),
+        metavar="KIND,...",
+        help=f"of {', '.join(KINDS)}, or none (default: all but missing)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=PERCENT,
+        metavar="PERCENT",
+        help="smaller changes are none, as processes of the same program differ too (default: 3 on a GPU, 5 on a CPU)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="(default: terminal)")
+    return parser
+
+
+def kinds(text: str) -> set[Kind]:
+    """Kinds of change for the worse, separated by commas."""
+    words = [] if text == "none" else text.split(",")
+    unknown = [word for word in words if word not in KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(KINDS)} or none, got {unknown[0][:60]!r}")
+    return {kind for kind in KINDS if kind in words}

@@ -14,7 +14,7 @@ from rich.text import Text
 from compare.report import format as fmt
 from compare.report.markdown_text import bullets, escape, section
 from compare.report.markdown_text import table as markdown_table
-from compare.report.terminal import print_list
+from compare.report.terminal import bulleted
 
 NAME_WIDTH = 20
 
@@ -31,14 +31,19 @@ class Section(msgspec.Struct, frozen=True):
 
 def show(sections: Sequence[Section], console: Console) -> None:
     """Sections on the terminal; what has nothing to say is left out."""
-    for each in sections:
-        if each.said or each.lines:
-            console.print(Padding(Text(each.title, style="bold"), (1, 0, 0, 0)))
+    for each in filter(holds_something, sections):
+        console.print(Padding(Text(each.title, style="bold"), (1, 0, 0, 0)))
         if each.said:
             console.print(Text(fmt.one_line(each.said)))
         if each.lines:
             console.print(_table(each))
-        print_list("" if each.said or each.lines else each.title, map(fmt.one_line, each.points), console)
+        if each.points:
+            console.print(Padding(bulleted(map(fmt.one_line, each.points)), (0, 0, 0, 1)))
+
+
+def holds_something(part: Section) -> bool:
+    """Whether there is more than a heading."""
+    return bool(part.said or part.lines or part.points)
 
 
 def _table(part: Section) -> Table:
@@ -56,7 +61,7 @@ def _table(part: Section) -> Table:
 
 def markdown(title: str, sections: Sequence[Section]) -> str:
     """The same as a Markdown page."""
-    parts = [section(escape(each.title), *_parts(each)) for each in sections if each.said or each.lines or each.points]
+    parts = [section(escape(each.title), *_parts(each)) for each in filter(holds_something, sections)]
     return "\n\n".join([f"# {escape(title)}", *parts]) + "\n"
 
 
