@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.arguments import doctor_parser, merge_parser
+from compare.arguments import Parser, doctor_parser, merge_parser
 from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
@@ -82,38 +83,35 @@ def select(given: Sequence[str]) -> int:
     options = parser.parse_args(given)
     from compare import choosing, mix
 
-    try:
-        named = (mix.Calls(preset=options.preset),)
-        calls = mix.read(options.weights) if options.weights else named
+    with refusing(parser):
+        calls = mix.read(options.weights) if options.weights else (mix.Calls(preset=options.preset),)
         sections = choosing.page(options.results, calls, options.goal, options.memory_limit)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     show("Which to take", sections, options.format)
     return OK
 
 
-def examine() -> int:
-    """``doctor``: 0 where all that applies to this machine passes."""
-    from rich.console import Console
-
-    from compare import doctor
-
-    return OK if doctor.examine(Console(emoji=False)) else FAILED
-
-
 def diff(given: Sequence[str]) -> int:
-    """``diff``: 1 where something got worse that shall fail, 2 with one line where the two cannot be compared."""
+    """``diff``: 1 where something got worse that shall not, 2 with one line where the two cannot be compared."""
     parser = diff_parser()
     options = parser.parse_args(given)
     from compare import diffing
 
-    try:
+    with refusing(parser):
         threshold = options.threshold / 100 if options.threshold else None
         sections, failing = diffing.page(options.old, options.new, threshold, options.fail_on)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
     show("What changed", sections, options.format)
     return REGRESSION if failing else OK
+
+
+@contextmanager
+def refusing(parser: Parser) -> Iterator[None]:
+    """What cannot be read, or cannot be, ends with one line and code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    except ArithmeticError:
+        parser.error("the results hold times of 0, which nobody measured")
 
 
 def show(title: str, sections: Sequence[Section], form: str) -> None:
@@ -126,6 +124,15 @@ def show(title: str, sections: Sequence[Section], form: str) -> None:
         print(page.markdown(title, sections), end="")
     else:
         page.show(sections, Console(emoji=False))
+
+
+def examine() -> int:
+    """``doctor``: 0 where all that applies to this machine passes."""
+    from rich.console import Console
+
+    from compare import doctor
+
+    return OK if doctor.examine(Console(emoji=False)) else FAILED
 
 
 def create(out: Path, claimed: str) -> None:

@@ -20,7 +20,7 @@ from compare.analysis import by_problem
 from compare.conditions import BUSY_MACHINE
 from compare.goals import Goal, objection, peak_bytes, timed
 from compare.records import Contender, Measurement, Problem, Row
-from compare.selection import exactly
+from compare.selection import ratio_of_counts
 from compare.summary import Estimate, paired_ratio
 from compare.verdicts import Verdict
 
@@ -67,7 +67,7 @@ def series(rows: Iterable[Row], one: Contender, other: Contender, goal: Goal, ju
 
 def _ratio(one: Measurement, other: Measurement, goal: Goal) -> Estimate:
     if goal == "memory":
-        return exactly(peak_bytes(one, goal) / peak_bytes(other, goal))
+        return ratio_of_counts(peak_bytes(one, goal), peak_bytes(other, goal))
     busy = any(notice.code == BUSY_MACHINE for row in (one, other) for notice in row.warnings)
     return replace(paired_ratio(timed(one, goal), timed(other, goal)), busy=busy)
 

@@ -23,8 +23,9 @@ from compare.verdicts import Verdict
 Kind = Literal["slower", "memory", "disagreement", "failing", "missing"]
 KINDS: tuple[Kind, ...] = ("slower", "memory", "disagreement", "failing", "missing")
 Growth = Literal["MORE", "LESS", "SAME"]
-# Above what the same program differs by: on an H100 0.2 to 0.4% between two processes, and ratios of two runs by 1.2% at
-# most in 18 passes (results/h100); on two CPU cores 1 to 2%, as root mean square of ten pairs up to 2.4% (results/cpu).
+# Above what the same program differs by: on an H100 0.2 to 0.4% between two processes, and ratios of two runs by 1.2%
+# at most in 18 passes (results/h100); on two CPU cores 1 to 2%, of ten pairs the root mean square is up to 2.4%
+# (results/cpu).
 THRESHOLDS: dict[Device, float] = {"gpu": 0.03, "cpu": 0.05}
 
 

@@ -8,6 +8,7 @@ doi:10.1080/00401706.1982.10487790): one more rival can only withhold the name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import msgspec
 from msgspec.structs import replace
@@ -166,7 +167,7 @@ def amount(rows: Rows, job: Job) -> Estimate:
 def relative(ours: Rows, reference: Rows, job: Job) -> Estimate:
     """What the mix takes over what it takes of the reference."""
     if job.goal == "memory":
-        return exactly(amount(ours, job).median / amount(reference, job).median)
+        return ratio_of_counts(amount(ours, job).median, amount(reference, job).median)
     busy = any(notice.code == BUSY_MACHINE for row in (*ours, *reference) for notice in row.warnings)
     one, other = ([timed(row, job.goal) for row in rows] for rows in (ours, reference))
     return replace(ratio_of_totals([*job.mix.values()], one, other), busy=busy)
@@ -180,6 +181,11 @@ def _by_wall(ours: Rows, reference: Rows, job: Job) -> Estimate:
 def exactly(value: float) -> Estimate:
     """A count, which has no interval."""
     return Estimate(value, value, value, 1)
+
+
+def ratio_of_counts(ours: float, reference: float) -> Estimate:
+    """One count over another, which may be nothing."""
+    return exactly(ours / reference if reference else inf if ours else 1.0)
 
 
 def _wall_s(rows: Rows, job: Job) -> float:

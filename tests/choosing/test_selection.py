@@ -154,6 +154,11 @@ def test_memory_is_the_peak_of_the_problem_that_needs_most_and_exact() -> None:
     assert winner(found) == JAX
 
 
+def test_what_takes_no_memory_leads() -> None:
+    rows = [sized(steady(LONG, JAX), step=0), sized(steady(LONG, EAGER), step=5), sized(steady(LONG, COMPILE), step=0)]
+    assert [each.contender for each in chosen(*rows, goal="memory").level] == [JAX, COMPILE]
+
+
 def test_a_backward_pass_by_itself_stands_on_what_was_saved_for_it() -> None:
     row = replace(sized(steady(LONG, JAX), forward=700, backward=500), saved_bytes=300)
     assert chosen(row, goal="memory").standings[0].total.median == 800
