@@ -14,7 +14,6 @@ from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
 from compare.records import Failure, Measurement, Row
-from compare.result_arguments import diff_parser, select_parser
 from compare.results import RESULTS, Log
 
 if TYPE_CHECKING:
@@ -79,9 +78,11 @@ def merge(given: Sequence[str]) -> int:
 
 def select(given: Sequence[str]) -> int:
     """``select``: an answer, or 2 with one line where the results or the weights will not do."""
+    from compare import choosing, mix
+    from compare.result_arguments import select_parser
+
     parser = select_parser()
     options = parser.parse_args(given)
-    from compare import choosing, mix
 
     with refusing(parser):
         calls = mix.read(options.weights) if options.weights else (mix.Calls(preset=options.preset),)
@@ -92,9 +93,11 @@ def select(given: Sequence[str]) -> int:
 
 def diff(given: Sequence[str]) -> int:
     """``diff``: 1 where something got worse that shall not, 2 with one line where the two cannot be compared."""
+    from compare import diffing
+    from compare.result_arguments import diff_parser
+
     parser = diff_parser()
     options = parser.parse_args(given)
-    from compare import diffing
 
     with refusing(parser):
         threshold = options.threshold / 100 if options.threshold else None

@@ -38,7 +38,7 @@ def _of(
     found: Choice, others: Sequence[Choice], rows: Sequence[Row], run: Run, reaches: Sequence[Reach]
 ) -> list[Section]:
     own = [row for row in rows if precision_of(row.problem) == precision_of(next(iter(found.job.mix)))]
-    flips = [*elsewhere(found, own), *along(found, own)] if len(found.standings) > 1 else []
+    flips = [*elsewhere(found, own), *along(found, own)]
     return [
         Section(words.heading(found, run), words.answer(found, reaches)),
         Section(
@@ -50,7 +50,7 @@ def _of(
         Section("Where the choice flips", points=flips),
         Section("In another precision", points=[*precisions(found, others)]),
         Section("Left out", points=left_out(found)),
-        Section("Not measured", points=[*missing(found, others, own, run, reaches)]),
+        Section("Not measured", points=[*missing(found, others, run, reaches)]),
     ]
 
 
@@ -70,16 +70,18 @@ def line(each: Standing, found: Choice) -> tuple[str, ...]:
 
 def elsewhere(found: Choice, rows: Sequence[Row]) -> Iterable[str]:
     """The problems of the mix at which another contender than the leader wins by itself."""
-    leader = found.standings[0].contender
+    leaders = [each.contender for each in found.standings[:1]]
     winners: dict[Contender, list[Choice]] = {}
     for problem in found.job.mix:
         alone = choice(rows, replace(found.job, mix={problem: 1.0}))
-        if alone.winner and alone.winner.contender != leader:
+        if alone.winner and alone.winner.contender not in leaders:
             winners.setdefault(alone.winner.contender, []).append(alone)
     for winner, where in winners.items():
-        behind = [each.ratio.median for at in where for each in at.standings if each.contender == leader and each.ratio]
         problems = labels([problem for at in where for problem in at.job.mix])
-        yield f"alone {problems} would take {winner.name}, {leader.name} being at {spread(behind)}"
+        behind = [each for at in where for each in at.standings if each.contender in leaders]
+        ratios = [each.ratio.median for each in behind if each.ratio]
+        beside = f", {leaders[0].name} being at {spread(ratios)}" if ratios else ""
+        yield f"alone {problems} would take {winner.name}{beside}"
 
 
 def spread(ratios: Sequence[float]) -> str:
@@ -90,12 +92,12 @@ def spread(ratios: Sequence[float]) -> str:
 
 def along(found: Choice, rows: Sequence[Row]) -> Iterable[str]:
     """Where along the sequence the leader and each other contender change places."""
-    leader, *others = (each.contender for each in found.standings)
+    contenders = [each.contender for each in found.standings]
     within = found.job.settings.same_within
     never: dict[str, list[str]] = {}
     crossed = False
-    for other in others:
-        for each in series(rows, leader, other, found.job.goal, lambda ratio: verdict(ratio, within)):
+    for other in contenders[1:]:
+        for each in series(rows, contenders[0], other, found.job.goal, lambda ratio: verdict(ratio, within)):
             yield from (crossing_words(at, each) for at in each.crossings)
             crossed |= bool(each.crossings)
             if not each.crossings:
@@ -104,7 +106,7 @@ def along(found: Choice, rows: Sequence[Row]) -> Iterable[str]:
     if crossed:
         yield INTERPOLATED
     for lengths, names in never.items():
-        yield f"no certain crossing of {leader.name} with {listed(names)} within {lengths}"
+        yield f"no certain crossing of {contenders[0].name} with {listed(names)} within {lengths}"
 
 
 def crossing_words(at: Crossing, each: Series) -> str:
@@ -135,8 +137,11 @@ def shapes(found: Choice) -> dict[Problem, float]:
 
 
 def left_out(found: Choice) -> list[str]:
-    """Who could not be compared, and why."""
-    return [f"{each.contender.name}: {each.reason} [{labels(each.problems)}]" for each in found.left_out]
+    """Who could not be compared, why and where, those of whom the same is to say together."""
+    groups: dict[tuple[str, tuple[Problem, ...]], list[str]] = {}
+    for each in found.left_out:
+        groups.setdefault((each.reason, each.problems), []).append(each.contender.name)
+    return [f"{listed(names)}: {reason} [{labels(problems)}]" for (reason, problems), names in groups.items()]
 
 
 def counts(noted: Counter[str]) -> str:
@@ -144,15 +149,15 @@ def counts(noted: Counter[str]) -> str:
     return ", ".join(f"{code} ({fmt.plural(count, 'time')})" for code, count in noted.most_common())
 
 
-def missing(
-    found: Choice, others: Sequence[Choice], rows: Sequence[Row], run: Run, reaches: Sequence[Reach]
-) -> Iterable[str]:
+def missing(found: Choice, others: Sequence[Choice], run: Run, reaches: Sequence[Reach]) -> Iterable[str]:
     """What would change the answer and was not looked at."""
-    lacking = [each for other in others for each in shapes(other) if each not in shapes(found)]
-    if lacking:
-        yield f"in {found.precision}: {labels([*dict.fromkeys(lacking)])}"
+    own = next(iter(found.job.mix))
+    theirs = [each for other in others for each in shapes(other) if each not in shapes(found)]
+    if theirs:
+        lacking = [replace(each, dtype=own.dtype, matmul_precision=own.matmul_precision) for each in theirs]
+        yield f"{labels([*dict.fromkeys(lacking)])}, as in another precision"
     measured = [row for each in found.standings for row in each.rows]
-    if not any(FLASH in remedies_of(row) for row in measured):
+    if measured and not any(FLASH in remedies_of(row) for row in measured):
         yield f"{FLASH}: none of it stands here; --variant fused measures each framework's own"
     if run.settings.processes == 1:
         yield "other processes: each framework ran in one, and another may choose other kernels (--processes)"

@@ -13,7 +13,7 @@ from compare.report import format as fmt
 from compare.report import reach_tables
 from compare.selection import Choice, Standing
 from compare.summary import WIDENED_FROM, device_time
-from compare.verdicts import advice, too_near, verdict
+from compare.verdicts import NEAR, advice, too_near, verdict
 from compare.words import listed
 
 MOST = 0.5  # of a mix: what takes more decides it
@@ -71,8 +71,22 @@ def answer(found: Choice, reaches: Sequence[Reach]) -> str:
         said = f"Take {leader.contender.name}: {amount(leader, found)}. The next is {beside(others[0], found)}."
     else:
         said = undecided(found)
-    told = [said, heaviest(found), *by_the_wall(found), *(costs(each, found, reaches) for each in found.level)]
+    told = [
+        said,
+        narrowly(found),
+        heaviest(found),
+        *by_the_wall(found),
+        *(costs(each, found, reaches) for each in found.level),
+    ]
     return " ".join(filter(None, told))
+
+
+def narrowly(found: Choice) -> str:
+    """A caution where one process of each framework decides by little: another may choose other kernels."""
+    ratio = found.standings[1].ratio if found.winner else None
+    if ratio is None or found.job.goal == "memory" or found.job.settings.processes > 1 or ratio.median > 1 + NEAR:
+        return ""
+    return "The lead is narrow, in one process of each framework: --processes 2 or more would confirm it."
 
 
 def by_the_wall(found: Choice) -> Iterable[str]:

@@ -58,6 +58,15 @@ def test_a_length_that_is_not_decided_widens_the_interval() -> None:
     assert shaky.low < calm.low < 1024 < calm.high < shaky.high
 
 
+def test_the_interval_reaches_to_the_last_length_that_may_be_it() -> None:
+    """One length in between would decide it, had the machine not been busy; the one after it is level."""
+    found = points(0.5, 1.1, 1.0, 2.0)
+    found[1:3] = [(1024, Estimate(1.1, 1.05, 1.2, 10, busy=True)), (4096, Estimate(1.0, 0.8, 1.2, 10))]
+    [crossing] = crossings(found, judge)
+    assert 256 < crossing.low < crossing.length < 1024
+    assert 4096 < crossing.high < 16384
+
+
 def test_too_few_rounds_in_between_leave_the_whole_range() -> None:
     found = points(0.5, 1.0, 2.0)
     found[1] = (1024, Estimate(1.0, 0.0, inf, 3))
@@ -83,6 +92,7 @@ def test_families_differ_in_their_length_alone_and_need_both_contenders_at_two_l
     )]  # fmt: skip
     rows += [steady(problem(256, 32), each) for each in (JAX, EAGER)]
     rows += [steady(problem(512, 64), JAX)]
+    rows += [steady(problem(64, 64, kv_len=512), each) for each in (JAX, EAGER)]  # a length of its own for the keys
     rows += [steady(problem(2048, 64), JAX), steady(problem(2048, 64), EAGER, agreement=agreement(False))]
     [found] = series(rows, JAX, EAGER, "latency", judge)
     assert [length for length, _ in found.points] == [256, 1024]

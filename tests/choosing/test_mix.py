@@ -45,6 +45,7 @@ def test_a_preset_is_its_shape_in_any_dtype_and_no_other(name: str) -> None:
     shape = {"batch": preset.batch, "heads": preset.heads, "kv_heads": preset.kv_heads, "mask": preset.mask}
     where = problem(preset.seq_len, preset.head_dim, **shape, kv_len=preset.kv_len or preset.seq_len)
     others = [replace(where, batch=where.batch + 1), replace(where, kv_len=where.kv_len + 1)]
+    others += [replace(where, mask="strided:7"), replace(where, kv_heads=where.kv_heads * 2)]
     half = replace(where, dtype="bfloat16", matmul_precision="default")
     assert set(mixed([where, half, *others], [Calls(preset=name)])) == {where, half}
 

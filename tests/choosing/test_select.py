@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from compare.cli import main
 from compare.reach import RECORDS, Reach
+from compare.records import Notice
 from tests.choosing.rows import FUSED, steady, written
 from tests.samples import COMPILE, EAGER, JAX, agreement, problem, run
 
@@ -77,6 +78,23 @@ def test_who_is_left_out_and_what_was_not_measured(capsys: pytest.CaptureFixture
     assert "--max-seq-len finds it" in text
 
 
+def test_what_one_precision_lacks_and_what_disturbed_the_rows_is_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    noted = (Notice(code="throttled", text="the GPU was slowed down"),)
+    rows = [
+        steady(SHORT, JAX),
+        steady(LONG, JAX),
+        steady(HALF, JAX, warnings=noted),
+        steady(HALF, EAGER, warnings=noted),
+    ]
+    text = said(capsys, written(tmp_path / "a", *rows))
+    whole, half = sorted(text.split("training (step)")[1:], key=lambda part: "throttled" in part)
+    assert "B=4 T=256 N=1 H=64 full bfloat16, as in another precision" in half
+    assert "as these warnings of the compared rows say: throttled (2 times)" in half
+    assert "warnings" not in whole
+
+
 def test_weights_turn_the_answer(capsys: pytest.CaptureFixture[str], results: Path, tmp_path: Path) -> None:
     weights = tmp_path / "weights.toml"
     weights.write_text("[[calls]]\nweight = 500\nq_len = 256\n[[calls]]\nq_len = 4096\n")
@@ -99,6 +117,14 @@ def test_no_winner_is_named_where_none_is_certain(capsys: pytest.CaptureFixture[
     assert text.count("of tracing and compiling") == 2  # what both cost decides instead
 
 
+def test_a_narrow_lead_in_one_process_is_cautioned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    near, far = ([steady(LONG, EAGER), steady(LONG, COMPILE, time_s)] for time_s in (1.02e-3, 1.05e-3))
+    caution, twice = "The lead is narrow", replace(run(), settings=replace(run().settings, processes=2))
+    assert caution in said(capsys, written(tmp_path / "near", *near))
+    assert caution not in said(capsys, written(tmp_path / "far", *far))
+    assert caution not in said(capsys, written(tmp_path / "twice", *near, record=twice))
+
+
 def test_by_the_wall_another_may_be_ahead(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [steady(LONG, JAX, 1e-3, wall=9.0), steady(LONG, EAGER, 2e-3, wall=1.1)]
     assert "torch:naive:eager takes only 0.24x ±0." in said(capsys, written(tmp_path / "a", *rows))
@@ -114,7 +140,17 @@ def test_another_precision_is_shown_beside(capsys: pytest.CaptureFixture[str], t
 def test_a_memory_limit_can_leave_nobody(capsys: pytest.CaptureFixture[str], results: Path) -> None:
     text = said(capsys, results, "--memory-limit", "1kB")
     assert "No contender can be compared over the whole of this mix." in text
-    assert "jax:naive:jit: is over the memory limit [B=4 T=256" in text
+    assert "jax:naive:jit and torch:naive:eager: is over the memory limit [B=4 T=256" in text
+
+
+def test_without_one_for_the_whole_mix_each_problem_has_its_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [steady(SHORT, JAX), steady(SHORT, EAGER, 2e-3), steady(LONG, FUSED), steady(LONG, COMPILE, 3e-3)]
+    text = said(capsys, written(tmp_path / "a", *rows))
+    assert "No contender can be compared over the whole of this mix." in text
+    assert "alone B=4 T=256 N=1 H=64 full float32 ieee would take jax:naive:jit •" in text
+    assert "alone B=4 T=4096 N=1 H=64 full float32 ieee would take torch:fused:compile" in text
 
 
 def test_memory_is_compared_as_a_count(capsys: pytest.CaptureFixture[str], results: Path) -> None:

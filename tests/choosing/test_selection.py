@@ -199,6 +199,14 @@ def test_compiling_pays_after_as_many_calls_as_make_it_good_by_the_wall() -> Non
     assert chosen(eager, slower).standings[1].pays_after is None
 
 
+def test_a_step_without_a_program_of_its_own_has_compiled_that_of_the_backward_pass() -> None:
+    row = steady(LONG, FUSED)
+    costs = row.costs | {"step": replace(row.costs["step"], trace_s=0.0, compile_s=0.0)}
+    costs |= {"backward": replace(row.costs["backward"], trace_s=1.0, compile_s=4.0)}
+    assert chosen(replace(row, costs=costs)).standings[0].compile_s == 5.0
+    assert chosen(replace(row, costs=costs), goal="latency").standings[0].compile_s == pytest.approx(0.21)
+
+
 def test_what_another_contender_had_compiled_before_leaves_the_question_open() -> None:
     found = chosen(steady(LONG, EAGER, 3e-3, costs={}), steady(LONG, COMPILE, 2e-3), steady(LONG, FUSED, 1e-3))
     assert [(each.contender, each.after) for each in found.standings] == [
