@@ -12,6 +12,7 @@ from compare.records import PASSES, Problem
 from compare.regression import Kind, Pair, Size, Time
 from compare.report import format as fmt
 from compare.report.page import Section
+from compare.summary import WIDENED_FROM
 from compare.verdicts import VERDICTS
 
 COLUMNS = ("contender", *(f">{name}" for name in PASSES), ">peak", ">saved")
@@ -36,6 +37,7 @@ def sections(
     rates: Sequence[tuple[str, float]],
     threshold: float,
     failing: bool,
+    caution: str,
 ) -> list[Section]:
     """The page, the answer first."""
     worse = [line for each in found for line in lines(each, "SLOWER", "MORE")]
@@ -44,7 +46,7 @@ def sections(
     note = NOTE.format(threshold=f"{threshold * 100:g}%")
     machine = [MACHINE.format(what=what, ratio=fmt.times(ratio)) for what, ratio in rates]
     return [
-        Section("In short", answer(found, failing)),
+        Section("In short", f"{answer(found, failing)} {caution}".strip()),
         Section("Between the runs", points=[*(each.words for each in differing), *machine]),
         Section("Worse", points=[*worse, *reasons([each for each in found if each.lost])]),
         Section("Better", points=better),
@@ -53,6 +55,14 @@ def sections(
         Section("Every case", note if any(each.times or each.sizes for each in found) else ""),
         *tables(found),
     ]
+
+
+def bold(threshold: float, usual: float) -> str:
+    """A caution where the threshold is too low for the processes that ran."""
+    return (
+        f"Two processes of one program differ too, which a threshold of {usual:.0%} holds and one of "
+        f"{threshold * 100:g}% may not: fewer than {WIDENED_FROM} of each ran (--processes)."
+    )
 
 
 def answer(found: Sequence[Pair], failing: bool) -> str:

@@ -99,6 +99,15 @@ def test_a_threshold_is_a_percentage_of_time_and_of_bytes(results: Results) -> N
     assert "beyond the threshold of 3%" in results.diff(*(results.write(*OLD, record=gpu) for _ in "ab"))[1]
 
 
+def test_a_threshold_below_what_processes_differ_by_is_cautioned_unless_enough_of_them_ran(results: Results) -> None:
+    caution, five = "which a threshold of 5% holds and one of 2% may not", with_setting(processes=5)
+    few, many = results.write(*OLD), [results.write(*OLD, record=five) for _ in range(2)]
+    assert caution in results.diff(few, few, "--threshold", "2")[1]
+    assert caution in results.diff(few, many[0], "--threshold", "2")[1]
+    assert "may not" not in results.diff(*many, "--threshold", "2")[1]
+    assert "may not" not in results.diff(few, few)[1]
+
+
 def test_what_got_better_is_no_failure(results: Results) -> None:
     code, text = results.changed(steady(WHERE, JAX, 0.8e-3), *OLD[1:])
     assert code == 0
