@@ -91,11 +91,14 @@ def narrowly(found: Choice) -> str:
 
 def by_the_wall(found: Choice) -> Iterable[str]:
     """Who is ahead of the leader by the wall clock."""
+    leader, settings = found.standings[0].contender, found.job.settings
     for each in found.standings:
-        if each.wall and verdict(each.wall, 0.0) == "FASTER" and found.job.goal != "memory":
+        if each.wall is None or found.job.goal == "memory" or too_near(each.wall, each.contender, leader, settings):
+            continue
+        if verdict(each.wall, settings.same_within) == "FASTER":
             yield (
                 f"By the wall clock, which holds Python and launches too, {each.contender.name} takes only "
-                f"{fmt.ratio(each.wall)} as long as {found.standings[0].contender.name}."
+                f"{fmt.ratio(each.wall)} as long as {leader.name}."
             )
 
 

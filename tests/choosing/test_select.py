@@ -128,6 +128,8 @@ def test_a_narrow_lead_in_one_process_is_cautioned(capsys: pytest.CaptureFixture
 def test_by_the_wall_another_may_be_ahead(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = [steady(LONG, JAX, 1e-3, wall=9.0), steady(LONG, EAGER, 2e-3, wall=1.1)]
     assert "torch:naive:eager takes only 0.24x ±0." in said(capsys, written(tmp_path / "a", *rows))
+    level = [steady(LONG, JAX, 1e-3, wall=2.0), steady(LONG, EAGER, 1.1e-3, wall=1.8)]  # 1% apart by the wall
+    assert "By the wall" not in said(capsys, written(tmp_path / "b", *level))
 
 
 def test_another_precision_is_shown_beside(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
