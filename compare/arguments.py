@@ -80,7 +80,8 @@ def build_parser() -> Parser:
         "and numeric agreement of the same attention in both frameworks, side by side.",
         allow_abbrev=False,
         epilog="Options that take several values make a sweep: their product is measured.  `python -m compare doctor` "
-        "checks what is installed, and whether each framework and its profiler tell the truth about known work.",
+        "checks what is installed, and whether each framework and its profiler tell the truth about known work; "
+        "`select` says by results which contender to take, `diff` what changed between two.",
     )
     who = parser.add_argument_group("contenders")
     who.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compare.arguments import doctor_parser, merge_parser
+from compare.arguments import Parser, doctor_parser, merge_parser
 from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
 from compare.records import Failure, Measurement, Row
 from compare.results import RESULTS, Log
 
+if TYPE_CHECKING:
+    from compare.report.page import Section
+
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+REGRESSION = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,17 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return examine()
     if given and given[0] == "merge":
         return merge(given)
+    if given and given[0] == "select":
+        return select(given[1:])
+    if given and given[0] == "diff":
+        return diff(given[1:])
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
-    from compare import listing, reach_study, study
+    from compare import listing, reach, reach_study, study
 
     console = Console(emoji=False)  # or jax:ring: shows a ring
     if plan is None:
         return listing.show_choices(console)
     if options.dry_run:
         return listing.show_plan(plan, console)
-    create(plan.out, reach_study.RECORDS if plan.max_seq_len else RESULTS)
+    create(plan.out, reach.RECORDS if plan.max_seq_len else RESULTS)
     if plan.max_seq_len:
         return INTERRUPTED if reach_study.run(plan, plan.max_seq_len, console) else OK
     measured = study.measure(plan, console)
@@ -64,6 +74,59 @@ def merge(given: Sequence[str]) -> int:
         log.append(record)
     study.publish(run, joined(rows), options.out, Console(emoji=False))
     return exit_code(rows)
+
+
+def select(given: Sequence[str]) -> int:
+    """``select``: an answer, or 2 with one line where the results or the weights will not do."""
+    from compare import choosing, mix
+    from compare.result_arguments import select_parser
+
+    parser = select_parser()
+    options = parser.parse_args(given)
+
+    with refusing(parser):
+        calls = mix.read(options.weights) if options.weights else (mix.Calls(preset=options.preset),)
+        sections = choosing.page(options.results, calls, options.goal, options.memory_limit)
+    show("Which to take", sections, options.format)
+    return OK
+
+
+def diff(given: Sequence[str]) -> int:
+    """``diff``: 1 where something got worse that shall not, 2 with one line where the two cannot be compared."""
+    from compare import diffing
+    from compare.result_arguments import diff_parser
+
+    parser = diff_parser()
+    options = parser.parse_args(given)
+
+    with refusing(parser):
+        threshold = options.threshold / 100 if options.threshold else None
+        sections, failing = diffing.page(options.old, options.new, threshold, options.fail_on)
+    show("What changed", sections, options.format)
+    return REGRESSION if failing else OK
+
+
+@contextmanager
+def refusing(parser: Parser) -> Iterator[None]:
+    """What cannot be read, or cannot be, ends with one line and code 2."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    except ArithmeticError:
+        parser.error("the results hold times of 0, which nobody measured")
+
+
+def show(title: str, sections: Sequence[Section], form: str) -> None:
+    """A page on the terminal, or as Markdown on standard output."""
+    from rich.console import Console
+
+    from compare.report import page
+
+    if form == "markdown":
+        print(page.markdown(title, sections), end="")
+    else:
+        page.show(sections, Console(emoji=False))
 
 
 def examine() -> int:

@@ -7,7 +7,7 @@ Merging twice, or what was merged before, changes nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +22,30 @@ from compare.records import Problem, Row
 PLACES = re.compile(r"(CUDA|NVIDIA)_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|CUDA_MPS_\w+|\w+_CACHE_DIR")
 COMPARED = ("device", "device_name", "versions", "flags")
 MACHINE = {"cpu": ("processor", "cores", "python"), "gpu": ("python",)}
+# How long was sampled and what else was looked at, which changes how well a time is known, but not the time.
+EFFORT = frozenset({"budget_s", "samples", "timeout_s", "dispatch", "passes"})
 
 Found = tuple[Path, Run, list[Row]]
 
 
-def merged(paths: Sequence[Path], command: str) -> tuple[Run, list[Row]]:
+def merged(paths: Sequence[Path], command: str, may_differ: Collection[str] = frozenset()) -> tuple[Run, list[Row]]:
     """One run record, and the rows of all processes, each once, by the sizes of their problems.
 
     Raises ValueError where they do not belong together.
     """
     files = [(path, *results.lines(results_file(path))) for path in paths]
-    check_circumstances(files)
+    check_circumstances([(path, run) for path, run, _ in files], may_differ)
     check_problems(files)
     rows = {(row.problem, row.contender, row.process): row for _, _, found in files for row in found}
     ordered = sorted(rows.values(), key=lambda row: msgspec.structs.astuple(row.problem))
     return joined([run for _, run, _ in files], command), ordered
 
 
-def check_circumstances(files: Sequence[Found]) -> None:
+def check_circumstances(runs: Sequence[tuple[Path, Run]], may_differ: Collection[str] = frozenset()) -> None:
     """Refuse runs of other circumstances than any run before them."""
     known: dict[str, tuple[Path, Any]] = {}
-    for path, run, _ in files:
-        own = dict(circumstances(run))
+    for path, run in runs:
+        own = {name: value for name, value in circumstances(run) if name not in may_differ}
         for name, value in own.items():
             first, before = known.setdefault(name, (path, value))
             if before != value:

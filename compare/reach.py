@@ -13,8 +13,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from compare import results
 from compare.cases import Plan
-from compare.circumstances import DeviceReport
+from compare.circumstances import DeviceReport, Run
 from compare.fleet import Fleet
 from compare.messages import Failed, Fit, Fitted, Unsupported
 from compare.records import Case, Contender, Device, PassName, Problem, Record
@@ -26,6 +27,7 @@ FACTOR = 4
 GRAIN = 128
 SHARE = 32  # and the answer is known to within this part of itself
 MOST: dict[Device, int] = {"cpu": 2**16, "gpu": 2**20}
+RECORDS = "max_seq_len.jsonl"
 FREE_SHARE = 0.9  # of a CPU's free memory, for one try
 
 
@@ -43,6 +45,13 @@ class Reach(Record, frozen=True, tag_field="kind", tag="reach"):
     refused: int | None
     reason: str
     tries: dict[int, str] = msgspec.field(default_factory=dict)
+
+
+def read(path: Path) -> tuple[Run, list[Reach]]:
+    """The run record and the answers of a file.  Raises ValueError with the number of a bad line."""
+    decoder: msgspec.json.Decoder[Run | Reach] = msgspec.json.Decoder(Run | Reach)
+    records = results.decoded(path, decoder)
+    return results.last_run(path, records), [record for record in records if isinstance(record, Reach)]
 
 
 class Found(NamedTuple):

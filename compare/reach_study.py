@@ -12,13 +12,13 @@ from rich.console import Console
 
 from compare.cases import Plan
 from compare.circumstances import Run
-from compare.reach import Reach, Search
+from compare.reach import RECORDS, Reach, Search
 from compare.records import Problem
 from compare.report import legend, reach_tables
 from compare.study import run_record, terminable
 
 UNUSED = ("incomplete", "budget", "processes", "cache", "seed", "passes")  # settings without a part in a search
-RECORDS, REPORT = "max_seq_len.jsonl", "max_seq_len.md"
+REPORT = "max_seq_len.md"
 
 
 def run(plan: Plan, most: int, console: Console) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -12,6 +14,7 @@ from compare.records import Row
 
 RESULTS = "results.jsonl"
 REPORT = "report.md"
+Kind = TypeVar("Kind")
 
 
 class Log:
@@ -35,18 +38,25 @@ def read(path: Path) -> tuple[Run, list[Row]]:
 
 def lines(path: Path) -> tuple[Run, list[Row]]:
     """The last run record of a file and the rows as they stand: one for each case in each process."""
-    decoder = msgspec.json.Decoder(Line)
-    run: Run | None = None
-    rows: list[Row] = []
+    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+    records = decoded(path, decoder)
+    return last_run(path, records), [record for record in records if not isinstance(record, Run)]
+
+
+def decoded(path: Path, decoder: msgspec.json.Decoder[Kind]) -> list[Kind]:
+    """Every record of a file.  Raises ValueError with the number of a bad line."""
+    records = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            record = decoder.decode(line)
+            records.append(decoder.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
-        if isinstance(record, Run):
-            run = record
-        else:
-            rows.append(record)
-    if run is None:
+    return records
+
+
+def last_run(path: Path, records: Sequence[object]) -> Run:
+    """The run record that counts.  Raises ValueError where there is none."""
+    runs = [record for record in records if isinstance(record, Run)]
+    if not runs:
         raise ValueError(f"{path}: expected a line of kind 'run', got none")
-    return run, rows
+    return runs[-1]

@@ -117,8 +117,13 @@ def processes_of(result: PassResult) -> dict[int, PassResult]:
 
 def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
+    return joined([*ratios_by_process(result, reference).values()])
+
+
+def ratios_by_process(result: PassResult, reference: PassResult) -> dict[int, Estimate]:
+    """The same in each process that has both, by its number."""
     ours, others = processes_of(result), processes_of(reference)
-    return joined([_ratio(device_rounds(ours[at]), device_rounds(others[at])) for at in ours if at in others])
+    return {at: _ratio(device_rounds(ours[at]), device_rounds(others[at])) for at in ours if at in others}
 
 
 def wall_ratio(result: PassResult, reference: PassResult) -> Estimate:
@@ -129,7 +134,11 @@ def wall_ratio(result: PassResult, reference: PassResult) -> Estimate:
 
 def unpaired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's where the two did not take turns: both intervals count, added in squares."""
-    ours, other = device_time(result), device_time(reference)
+    return quotient(device_time(result), device_time(reference))
+
+
+def quotient(ours: Estimate, other: Estimate) -> Estimate:
+    """One estimate over another that is independent of it."""
     median_, rounds = ours.median / other.median, min(ours.rounds, other.rounds)
     if not all(isfinite(each.high) and each.low > 0 for each in (ours, other)):
         return Estimate(median_, 0.0, inf, rounds)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
 from compare.contract import parse_mask
 from compare.sharding import Shard, parse_shard
+
+UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
@@ -39,6 +42,15 @@ def number(what: str, below: float) -> Callable[[str], float]:
 
 SECONDS = number("a number of seconds", 1e9)
 PERCENT = number("a percentage", 100)
+
+
+def size(text: str) -> int:
+    """A number of bytes, or of kB, MB, GB or TB."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?) ?([kMGT]?)B?", text)
+    value = int(float(match[1]) * UNITS[match[2]]) if match else 0
+    if not value:
+        raise argparse.ArgumentTypeError(f"expected a size above 0 such as 500000000, 500MB or 40GB, got {text[:60]!r}")
+    return value
 
 
 def mask(text: str) -> str:

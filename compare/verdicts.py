@@ -15,12 +15,14 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.analysis import by_problem, measurements
+from compare.circumstances import Settings
 from compare.records import PASSES, Contender, PassName, Problem, Row
-from compare.summary import Estimate, ratio, reference_of, wall_ratio, widened
+from compare.summary import WIDENED_FROM, Estimate, ratio, reference_of, wall_ratio, widened
 
 Verdict = Literal["FASTER", "SLOWER", "SAME", "UNDECIDED"]
 VERDICTS: tuple[Verdict, ...] = ("FASTER", "SLOWER", "SAME", "UNDECIDED")
 MOST_TIMES_MORE = 20.0  # beyond this, patience is no advice
+NEAR = 0.03  # of 1: a few times what two processes of the same program differ by on a CPU
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -60,6 +62,13 @@ def _on_the_side(found: Verdict, ratio: float, same_within: float) -> bool:
     """Whether one process's ratio lies where the verdict says."""
     sides = {"SAME": abs(ratio - 1) <= same_within, "FASTER": ratio < 1, "SLOWER": ratio > 1}
     return sides.get(found, True)
+
+
+def too_near(relative: Estimate, one: Contender, other: Contender, settings: Settings) -> bool:
+    """Whether a difference is one that two processes of the same program may show on a CPU, and too few ran to tell."""
+    few = settings.device == "cpu" and settings.processes < WIDENED_FROM
+    apart = settings.workers == "contender" or one.backend != other.backend
+    return few and apart and abs(relative.median - 1) < NEAR
 
 
 def compared(rows: Iterable[Row], same_within: float) -> list[Compared]:

@@ -192,11 +192,17 @@ def print_tables(rows: Sequence[Row], settings: Settings, console: Console) -> N
 
 def print_list(title: str, lines: Iterable[str], console: Console) -> None:
     """A heading and its points, or nothing where there are none."""
+    points = bulleted(lines)
+    if points.row_count:
+        console.print(Padding(Text(title, style="bold"), (1, 0, 0, 0)))
+        console.print(Padding(points, (0, 0, 0, 1)))
+
+
+def bulleted(lines: Iterable[str]) -> Table:
+    """Points, one below the other."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for line in lines:
         table.add_row("•", Text(line))
-    if table.row_count:
-        console.print(Padding(Text(title, style="bold"), (1, 0, 0, 0)))
-        console.print(Padding(table, (0, 0, 0, 1)))
+    return table

@@ -9,10 +9,9 @@ from statistics import median
 from compare.circumstances import Settings
 from compare.report import format as fmt
 from compare.summary import WIDENED_FROM
-from compare.verdicts import VERDICTS, Compared, counts
+from compare.verdicts import NEAR, VERDICTS, Compared, counts, too_near
 
 MOST_TURNED = 3
-NEAR = 0.03  # of 1: a few times what two processes of the same program differ by
 WALL_NOTE = (
     "By the wall, which holds Python, dispatch and the gaps between kernels too, these are the other way round; on a "
     "CPU PyTorch's device time holds its dispatch and JAX's does not:"
@@ -54,14 +53,10 @@ def verdict_note(same_within: float) -> str:
 
 def cautions(found: Sequence[Compared], settings: Settings) -> list[str]:
     """That few processes on a CPU cannot bear a small difference between two of them, and how many verdicts that is."""
-    if settings.device != "cpu" or settings.processes >= WIDENED_FROM:
-        return []
     near = [
         each
         for each in found
-        if each.verdict in ("FASTER", "SLOWER")
-        and abs(each.ratio.median - 1) < NEAR
-        and (settings.workers == "contender" or each.contender.backend != each.reference.backend)
+        if each.verdict in ("FASTER", "SLOWER") and too_near(each.ratio, each.contender, each.reference, settings)
     ]
     if not near:
         return []

@@ -1,0 +1,185 @@
+"""A choice in a paragraph: whom to take, by how much, how sure, and what it costs; or why nobody is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from compare.circumstances import Run
+from compare.goals import Goal, passes_for, timed
+from compare.reach import Reach, at_length
+from compare.report import format as fmt
+from compare.report import reach_tables
+from compare.selection import Choice, Standing
+from compare.summary import WIDENED_FROM, device_time
+from compare.verdicts import NEAR, advice, too_near, verdict
+from compare.words import listed
+
+MOST = 0.5  # of a mix: what takes more decides it
+WHAT: dict[Goal, str] = {"latency": "forward", "training": "training", "memory": "memory"}
+
+
+def heading(found: Choice, run: Run) -> str:
+    """What was chosen for, where."""
+    devices = listed([*dict.fromkeys(report.device_name for report in run.backends)])
+    return f"{found.precision}, {goal_words(found)}, {devices}"
+
+
+def goal_words(found: Choice) -> str:
+    """The goal, and for training by which passes."""
+    names = {passes_for(row, found.job.goal) for each in found.standings for row in each.rows}
+    passes = " and ".join(" + ".join(each) for each in sorted(names))
+    goal = WHAT[found.job.goal]
+    return goal if passes in ("", goal) else f"{goal} ({passes})"
+
+
+def mix_words(found: Choice) -> str:
+    """The problems, those that differ in their length alone together, and how often each is called."""
+    mix = found.job.mix
+    alike = len({*mix.values()}) == 1
+    families: dict[str, list[str]] = {}
+    for problem, weight in mix.items():
+        length = " ".join(word for word in problem.label.split() if word.startswith(("T=", "S=")))
+        often = "" if alike else f" ({weight:g} times)"
+        families.setdefault(reach_tables.title(problem), []).append(length + often)
+    shown = "; ".join(f"{family}: {', '.join(lengths)}" for family, lengths in families.items())
+    return f"The mix: {shown}{'; equally often' if alike and len(mix) > 1 else ''}."
+
+
+def heaviest(found: Choice) -> str:
+    """The problem that most of the leader's time goes into, where it is one of several."""
+    leader = found.standings[0]
+    times = [
+        n * device_time(timed(row, found.job.goal)).median
+        for n, row in zip(found.job.mix.values(), leader.rows, strict=True)
+    ]
+    share, row = max(zip(times, leader.rows, strict=True), key=lambda each: each[0])
+    if len(times) == 1 or found.job.goal == "memory" or share < MOST * sum(times):
+        return ""
+    return f"{fmt.percent(share / sum(times))} of its time goes into {row.problem.label}."
+
+
+def answer(found: Choice, reaches: Sequence[Reach]) -> str:
+    """Whom to take, by how much, how sure and at what cost; or why nobody is named."""
+    if not found.standings:
+        return "No contender can be compared over the whole of this mix."
+    leader, *others = found.standings
+    if not others:
+        said = f"Nothing to choose: only {leader.contender.name} can be compared over the whole of this mix."
+    elif found.winner:
+        said = f"Take {leader.contender.name}: {amount(leader, found)}. The next is {beside(others[0], found)}."
+    else:
+        said = undecided(found)
+    told = [
+        said,
+        narrowly(found),
+        heaviest(found),
+        *by_the_wall(found),
+        *(costs(each, found, reaches) for each in found.level),
+    ]
+    return " ".join(filter(None, told))
+
+
+def narrowly(found: Choice) -> str:
+    """A caution where one process of each framework decides by little: another may choose other kernels."""
+    ratio = found.standings[1].ratio if found.winner else None
+    if ratio is None or found.job.goal == "memory" or found.job.settings.processes > 1 or ratio.median > 1 + NEAR:
+        return ""
+    return "The lead is narrow, in one process of each framework: --processes 2 or more would confirm it."
+
+
+def by_the_wall(found: Choice) -> Iterable[str]:
+    """Who is ahead of the leader by the wall clock."""
+    leader, settings = found.standings[0].contender, found.job.settings
+    for each in found.standings:
+        if each.wall is None or found.job.goal == "memory" or too_near(each.wall, each.contender, leader, settings):
+            continue
+        if verdict(each.wall, settings.same_within) == "FASTER":
+            yield (
+                f"By the wall clock, which holds Python and launches too, {each.contender.name} takes only "
+                f"{fmt.ratio(each.wall)} as long as {leader.name}."
+            )
+
+
+def undecided(found: Choice) -> str:
+    """Who is level with the leader, and what would tell them apart."""
+    leader, *others = found.level
+    named = f"{leader.contender.name} ({amount(leader, found)})"
+    if all(each.verdict == "SAME" for each in others):
+        within = f"within {found.job.settings.same_within * 100:g}% of {named}, which makes no difference"
+        verb = "is" if len(others) == 1 else "are"
+        return f"No winner: {listed([beside(each, found) for each in others])} {verb} {within}."
+    shown = listed([f"{beside(each, found)} ({each.verdict})" for each in others])
+    return f"No winner: {named} leads, but {shown} may be as good. {decided_by(found)}"
+
+
+def decided_by(found: Choice) -> str:
+    """What would decide the first that is undecided."""
+    leader = found.standings[0]
+    each = next((each for each in found.level if each.verdict == "UNDECIDED"), leader)
+    if each.ratio is None:
+        return ""
+    if too_near(each.ratio, each.contender, leader.contender, found.job.settings):
+        return (
+            "On a CPU two processes of the same program differ by about a percent for as long as they live: "
+            f"--processes {WIDENED_FROM} could decide it."
+        )
+    return f"What would decide it: {advice(each.ratio, found.job.settings.same_within)}."
+
+
+def amount(each: Standing, found: Choice) -> str:
+    """What the mix takes."""
+    if found.job.goal == "memory":
+        return fmt.size(int(each.total.median))
+    return f"{fmt.duration(each.total.median)} {fmt.interval(each.total)}"
+
+
+def ratio(each: Standing, found: Choice) -> str:
+    """Its ratio to the leader's."""
+    if each.ratio is None:
+        return fmt.NONE
+    return fmt.times(each.ratio.median) if found.job.goal == "memory" else fmt.ratio(each.ratio)
+
+
+def beside(each: Standing, found: Choice) -> str:
+    """A contender with its ratio to the leader."""
+    return f"{each.contender.name} at {ratio(each, found)}"
+
+
+def costs(each: Standing, found: Choice, reaches: Sequence[Reach]) -> str:
+    """What a contender costs beside its time: compiling, precision, memory, and how long a sequence it bears."""
+    saves = found.job.goal != "latency" and each.saved_bytes is not None
+    said = [
+        compiling(each),
+        f"{fmt.size(each.peak_bytes)} at its peak" + f", {fmt.size(each.saved_bytes)} saved for backward" * saves,
+        f"an error of {fmt.error(each.worst.max_error)} against float64 ({each.worst.tensor})" if each.worst else "",
+        *(f"sequences up to {reach_tables.longest(reach)} ({reach.pass_name})" for reach in of(reaches, each, found)),
+    ]
+    return f"{each.contender.name} costs {'; '.join(filter(None, said))}."
+
+
+def compiling(each: Standing) -> str:
+    """Tracing and compiling, and when that is paid for; with a compiler that was warm that says nothing."""
+    if not each.compile_s:
+        return "nothing to compile"
+    spent = f"{fmt.duration(each.compile_s)} of tracing and compiling"
+    if each.after:
+        return f"{spent} (with what {each.after.name} had compiled before)"
+    if each.against is None:
+        return spent
+    if each.pays_after is None:
+        return f"{spent}, which beside {each.against.name} never pays"
+    return f"{spent}, paid after {fmt.roughly(max(each.pays_after, 1))} runs of the mix beside {each.against.name}"
+
+
+def of(reaches: Sequence[Reach], each: Standing, found: Choice) -> list[Reach]:
+    """The searches for the longest sequence that are of this contender, this goal and these problems."""
+    name = "forward" if found.job.goal == "latency" else "step"
+    families = {replace(at_length(problem, 1), seed=0) for problem in found.job.mix}
+    return [
+        reach
+        for reach in reaches
+        if (reach.contender, reach.pass_name) == (each.contender, name)
+        and replace(at_length(reach.problem, 1), seed=0) in families
+    ]
