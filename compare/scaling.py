@@ -30,7 +30,8 @@ class Scaled(msgspec.Struct, frozen=True):
 def scaled(rows: Iterable[Row]) -> list[Scaled]:
     """Every row of several devices that has a base."""
     known = [row for row in measurements(rows) if trusted(row)]
-    found = ((row, base_of(row, known)) for row in known if row.problem.devices > 1)
+    single = [row for row in known if row.problem.devices == 1]
+    found = ((row, base_of(row, single)) for row in known if row.problem.devices > 1)
     return [beside(row, base) for row, base in found if base is not None]
 
 
