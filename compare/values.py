@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from compare.contract import parse_mask
 from compare.sharding import Shard, parse_shard
+
+Format = Literal["terminal", "markdown", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
@@ -56,3 +60,12 @@ def shard(text: str) -> Shard:
         return parse_shard(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def formats(text: str) -> tuple[Format, ...]:
+    """Formats of a report with commas between them, each once."""
+    named = dict.fromkeys(word.strip() for word in text.split(","))
+    known = tuple(each for each in FORMATS if each in named)
+    if len(known) < len(named):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(FORMATS)}, got {text[:60]!r}")
+    return known

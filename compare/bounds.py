@@ -1,0 +1,12 @@
+"""What a number in a results file may be: beyond these bounds its line is damaged, and no report can be made of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1, le=2**48)]
+Bytes = Annotated[int, Meta(ge=0, le=2**60)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]
+Samples = Annotated[tuple[Seconds, ...], Meta(min_length=1)]
