@@ -45,7 +45,7 @@ def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
     for line in named(drawn.faults):
         print(one_line(line), file=sys.stderr)
     if out is None and drawn.formats[0] != "terminal":
-        sys.stdout.buffer.write(publishing.RENDER[drawn.formats[0]](drawn.run, drawn.rows).encode())
+        sys.stdout.buffer.write(publishing.text(drawn.formats[0], drawn.run, drawn.rows).encode())
         return
     console = Console(emoji=False)
     if "terminal" in drawn.formats:

@@ -18,17 +18,18 @@ from compare.verdicts import compared
 MOST_ROWS = 1000
 
 
-def render(run: Run, rows: Sequence[Row]) -> str:
-    """The page; sections that have nothing to say say so or are left out."""
+def render(run: Run, rows: Sequence[Row], pictures: str = "") -> str:
+    """The page; sections that have nothing to say say so or are left out.  ``pictures`` is a section of its own."""
     heading = sections.heading(run, rows, extent.left_out(rows, MOST_ROWS))
-    return "\n\n".join([heading, *tables_of(run, extent.first(rows, MOST_ROWS))]) + "\n"
+    return "\n\n".join([heading, *body(run, extent.first(rows, MOST_ROWS), pictures)]) + "\n"
 
 
-def tables_of(run: Run, rows: Sequence[Row]) -> list[str]:
+def body(run: Run, rows: Sequence[Row], pictures: str = "") -> list[str]:
     """All sections below the heading."""
     parts = [
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
+        pictures,
         markdown_solutions.solved(rows),
         markdown_scaling.shared(rows),
         reasons.why(run, rows),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare import extent
+from compare import extent, publishing
 from compare.circumstances import Run
 from compare.cli import main
 from compare.entries import entries
@@ -25,6 +25,7 @@ from compare.summary import device_time, ratio
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE, printed
+from tests.run_fake import no_extras
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(publishing, "installed", no_extras)
 
 
 def table(text: str) -> list[dict[str, str]]:
@@ -63,7 +65,7 @@ def test_the_files_are_those_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(table((out / "report.csv").read_text())) == sum(
         1 for _ in entries(samples.run(), samples.nine_problems())
     )
-    assert capsys.readouterr().out.split() == [str(out / REPORT), str(out / "report.csv")]
+    assert capsys.readouterr().out.splitlines()[:3] == ["", str(out / REPORT), str(out / "report.csv")]
 
 
 def test_one_format_goes_to_the_standard_output(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -146,13 +148,15 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_report_needs_neither_framework_and_starts_nothing(tmp_path: Path) -> None:
-    words = ["report", str(folder(tmp_path / "run")), "-o", str(tmp_path / "out")]
+    """Nor do the pictures and the page."""
+    run = folder(tmp_path / "run", samples.run(), *samples.three_rows(problem(64), 0.1))
+    words = ["report", str(run), "-o", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED, *words], cwd=ROOT, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
         capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "out" / REPORT).exists()
+    assert (tmp_path / "out" / "pictures" / "fronts.svg").exists()
 
 
 # ----------------------------------------------------------------------------------------------------------- tables
