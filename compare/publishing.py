@@ -18,9 +18,12 @@ from compare.values import Format
 if TYPE_CHECKING:
     from compare.pictures.style import Picture
 
-FILES: dict[Format, str] = {"markdown": results.REPORT, "csv": "report.csv"}
-AFTER_A_RUN: tuple[Format, ...] = ("markdown",)
-NO_PICTURES = "without pictures: matplotlib is not installed (the extra plots brings it: pip install -e '.[plots]')"
+FILES: dict[Format, str] = {"markdown": results.REPORT, "html": "report.html", "csv": "report.csv"}
+NEEDS: dict[Format, tuple[str, ...]] = {"html": ("jinja2", "markdown_it")}
+PICTURED: set[Format] = {"markdown", "html"}
+AFTER_A_RUN: tuple[Format, ...] = ("markdown", "html")
+INSTALL = "the extra plots brings it: pip install -e '.[plots]'"
+NO_PICTURES = f"without pictures: matplotlib is not installed ({INSTALL})"
 
 
 def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain: bool = False) -> None:
@@ -38,24 +41,34 @@ def show(run: Run, rows: Sequence[Row], console: Console, explain: bool = False)
 
 
 def write(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Format]) -> list[str]:
-    """The files of a report; which they are, and what they lack."""
-    drawn = pictures(run, rows) if set(formats) - {"csv", "terminal"} else []
-    if "markdown" in formats and drawn:
-        (out / markdown_pictures.FOLDER).mkdir(exist_ok=True)
-        for each in drawn:
-            (out / markdown_pictures.FOLDER / f"{each.name}.png").write_bytes(each.png)
-            (out / markdown_pictures.FOLDER / f"{each.name}.svg").write_text(each.svg, encoding="utf-8")
-    chosen = [name for name in FILES if name in formats]
-    for name in chosen:
-        (out / FILES[name]).write_text(text(name, run, rows, drawn), encoding="utf-8", newline="")
-    lacking = [NO_PICTURES] if set(formats) - {"csv", "terminal"} and not installed("matplotlib") else []
-    return [str(out / FILES[name]) for name in chosen] + lacking
+    """The files of a report; which they are, and what is missing because an extra is not installed."""
+    drawn = pictures(run, rows) if PICTURED & set(formats) else []
+    if "markdown" in formats:
+        write_pictures(drawn, out / markdown_pictures.FOLDER)
+    missing = {name: lacking(name) for name in FILES if name in formats}
+    for name in missing:
+        if not missing[name]:
+            (out / FILES[name]).write_text(text(name, run, rows, drawn), encoding="utf-8", newline="")
+    said = [missing[name] or str(out / FILES[name]) for name in missing]
+    return said + [NO_PICTURES] * bool(PICTURED & set(formats) and not installed("matplotlib"))
+
+
+def write_pictures(drawn: Sequence[Picture], folder: Path) -> None:
+    """Each picture in both formats, in a folder that is made where there is one to write."""
+    for each in drawn:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{each.name}.png").write_bytes(each.png)
+        (folder / f"{each.name}.svg").write_text(each.svg, encoding="utf-8")
 
 
 def text(name: Format, run: Run, rows: Sequence[Row], drawn: Sequence[Picture] = ()) -> str:
     """A report in one format that is a file."""
     if name == "csv":
         return csv_table.render(run, rows)
+    if name == "html":
+        from compare.report import page
+
+        return page.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn])
     named = [(each.name, each.title, each.caption) for each in drawn]
     return markdown.render(run, rows, markdown_pictures.pictured(named))
 
@@ -67,6 +80,12 @@ def pictures(run: Run, rows: Sequence[Row]) -> list[Picture]:
     from compare.pictures import drawing
 
     return drawing.draw(run, extent.first(rows, markdown.MOST_ROWS))
+
+
+def lacking(name: Format) -> str:
+    """Why a format cannot be had here; empty where it can."""
+    absent = [module for module in NEEDS.get(name, ()) if not installed(module)]
+    return f"without {FILES[name]}: {' and '.join(absent)} is not installed ({INSTALL})" if absent else ""
 
 
 def installed(module: str) -> bool:

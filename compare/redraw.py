@@ -45,7 +45,9 @@ def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
     for line in named(drawn.faults):
         print(one_line(line), file=sys.stderr)
     if out is None and drawn.formats[0] != "terminal":
-        sys.stdout.buffer.write(publishing.text(drawn.formats[0], drawn.run, drawn.rows).encode())
+        [only] = drawn.formats
+        pictures = publishing.pictures(drawn.run, drawn.rows) if only == "html" else []
+        sys.stdout.buffer.write(publishing.text(only, drawn.run, drawn.rows, pictures).encode())
         return
     console = Console(emoji=False)
     if "terminal" in drawn.formats:
@@ -62,6 +64,8 @@ def chosen(formats: Sequence[Format] | None, out: Path | None) -> Sequence[Forma
         raise ValueError(f"--format {','.join(formats)}: more than one format needs a folder for its files: -o DIR")
     if out and not set(formats) & set(FILES):
         raise ValueError(f"-o {out}: --format {','.join(formats)} writes no file; possible: {','.join(FILES)}")
+    for reason in filter(None, map(publishing.lacking, formats)):
+        raise ValueError(f"--format {','.join(formats)}: {reason}")
     return formats
 
 

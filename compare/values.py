@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from compare.contract import parse_mask
 from compare.sharding import Shard, parse_shard
 
-Format = Literal["terminal", "markdown", "csv"]
+Format = Literal["terminal", "markdown", "html", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 

@@ -29,7 +29,7 @@ def draw(found: Sequence[Rungs], device: str) -> Picture | None:
     steady = [each.steady for each in own]
     axes.errorbar(
         [each.median for each in steady], range(len(own)), xerr=style.arms(steady, 1.0), label="steady call",
-        color=style.INK, marker="|", markersize=9, markeredgewidth=2, linestyle="", capsize=2.5,
+        color=picture_words.INK, marker="|", markersize=9, markeredgewidth=2, linestyle="", capsize=2.5,
     )  # fmt: skip
     axes.set_yticks(range(len(own)), [f"{style.name_of(each.contender)}, {each.pass_name}" for each in own], fontsize=8)
     axes.invert_yaxis()

@@ -18,10 +18,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from compare.records import Contender
 from compare.report.format import one_line
+from compare.report.picture_words import INK, PAPER
 from compare.summary import Estimate
 
-INK, PAPER, FAINT = "#1b1b1f", "#fdfdfe", "#8a8a93"  # the page puts its own colours in place of the first two
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6a3d9a")
+FAINT = "#8a8a93"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#9467bd")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
 REFERENCE_DASHES: tuple[Any, ...] = ((0, (2, 2)), (0, (6, 2)), (0, (1, 3)))

@@ -1,6 +1,8 @@
-"""What stands below each picture."""
+"""What stands below each picture, and the two colours in whose place the page puts its own."""
 
 from __future__ import annotations
+
+INK, PAPER = "#1b1b1f", "#fdfdfe"
 
 TIME = (
     "Medians with their 95% intervals, which are often smaller than the mark. A slope is the exponent of the "
