@@ -57,7 +57,7 @@ def write_pictures(drawn: Sequence[Picture], folder: Path) -> None:
     """Each picture in both formats, in a folder that is made where there is one to write."""
     for each in drawn:
         folder.mkdir(exist_ok=True)
-        (folder / f"{each.name}.png").write_bytes(each.png)
+        (folder / f"{each.name}.png").write_bytes(each.png())
         (folder / f"{each.name}.svg").write_text(each.svg, encoding="utf-8")
 
 

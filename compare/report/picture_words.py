@@ -30,6 +30,6 @@ COSTS = (
 FRONTS = (
     "Device time, with its 95% interval, beside the highest peak of the passes, for the largest sizes. Filled: no"
     " other one is surely faster (its interval ends before this one's begins) and needs no more memory; the "
-    "dotted line joins these. Hollow: there is such another one. All dtypes stand side by side: less exact "
-    "numbers are not held against a row here."
+    "dotted line joins these. Hollow: there is such another one. All dtypes stand side by side, though they were "
+    "measured one after the other, and less exact numbers are not held against a row here."
 )
