@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
 from msgspec.structs import replace
+from rich.console import Console
 
 from compare import publishing
 from compare.cli import main
@@ -125,3 +127,29 @@ def test_without_the_extra_a_line_says_so(
     assert "Pictures" not in (out / "report.md").read_text()
     assert not (out / "pictures").exists()
     assert publishing.NO_PICTURES in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_a_run_ends_with_its_page_and_its_pictures(tmp_path: Path) -> None:
+    rows: list[Row] = [measurement(problem(), each) for each in (JAX, EAGER)]
+    console = Console(file=(said := StringIO()), width=400)
+    publishing.publish(RATED, rows, tmp_path, console)
+    assert "fronts.svg" in (tmp_path / "report.md").read_text()
+    assert '<figure id="picture-fronts">' in (tmp_path / "report.html").read_text()
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"fronts.svg", "fronts.png"}
+    assert said.getvalue().splitlines()[-3:] == [
+        str(tmp_path / name) for name in ("results.jsonl", "report.md", "report.html")
+    ]
+
+
+def test_a_page_without_its_extra_is_refused_or_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(publishing, "installed", lambda name: name == "markdown_it")
+    run = str(folder(tmp_path / "run", RATED, measurement(problem())))
+    with pytest.raises(SystemExit) as end:
+        main(["report", run, "--format", "html"])
+    assert end.value.code == 2
+    assert "without report.html: jinja2 is not installed (the extra plots" in capsys.readouterr().err
+    assert main(["report", run, "-o", str(tmp_path / "out")]) == 0
+    assert "without report.html: jinja2" in capsys.readouterr().out.replace("\n", " ")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.csv", "report.md"]

@@ -22,6 +22,7 @@ from tests.reports.rendered import printed
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem, run
 
 RUN, ROW, OTHER = run(), measurement(problem(64)), measurement(problem(64), EAGER)
+COMMITTED = sorted((Path(__file__).parents[2] / "results").rglob("*.jsonl"))
 BROKEN = {
     "no JSON": b"{",
     "cut off": msgspec.json.encode(OTHER)[:300],
@@ -31,6 +32,11 @@ BROKEN = {
     "another program's": b'{"time": 1.0}',
     "an invented field": b'{"kind": "skip", "colour": 1}',
 }
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: "/".join(path.parts[-3:]))
+def test_nothing_is_wrong_with_the_committed_results(path: Path) -> None:
+    assert reading.read(path).faults == []
 
 
 def file(path: Path, *parts: Line | bytes) -> Path:
