@@ -8,5 +8,5 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1, le=2**48)]
 Bytes = Annotated[int, Meta(ge=0, le=2**60)]
-Seconds = Annotated[float, Meta(gt=0, le=1e9)]
+Seconds = Annotated[float, Meta(ge=1e-12, le=1e9)]
 Samples = Annotated[tuple[Seconds, ...], Meta(min_length=1)]

@@ -75,7 +75,7 @@ def slope(points: Sequence[tuple[int, Value]]) -> float | None:
     if len(points) < 2 or points[0][1][1] != points[1][1][1]:
         return None
     (short, (less, _)), (long, (more, _)) = points
-    return log(more.median / less.median) / log(long / short)
+    return (log(more.median) - log(less.median)) / (log(long) - log(short))
 
 
 def time_s(row: Measurement, name: PassName) -> Value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -28,6 +30,13 @@ def test_a_slope_is_the_exponent_that_was_planted(exponent: float, scale: float)
     [curve] = curves.curves(rows, "forward", curves.time_s)
     assert [length for length, _ in curve.points] == [64, 256, 1024]
     assert curve.slope == pytest.approx(exponent)
+
+
+def test_the_shortest_and_the_longest_times_have_a_slope() -> None:
+    [curve] = curves.curves(
+        [measurement(problem(1), JAX, 1e-12), measurement(problem(2**30), JAX, 1e9)], "forward", curves.time_s
+    )
+    assert curve.slope == pytest.approx(21 * log(10) / log(2**30))
 
 
 def test_peaks_that_were_weighed_in_two_ways_have_no_slope() -> None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from compare import processes, reading
 from compare.circumstances import SCHEMA_VERSION, Line
-from compare.report import csv_table, markdown
+from compare.report import csv_table, markdown, page
 from compare.results import RESULTS
 from tests import samples
 from tests.reports.rendered import printed
@@ -146,3 +146,4 @@ def test_whatever_is_changed_in_a_file_gives_a_report(tmp_path_factory: pytest.T
     assert printed(joined, 80, found.run)
     assert markdown.render(found.run, joined)
     assert csv_table.render(found.run, joined)
+    assert page.render(found.run, joined)

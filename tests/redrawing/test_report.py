@@ -226,3 +226,15 @@ def test_no_report_compares_each_row_with_each_other_one(render: Callable[[Run, 
 def test_markdown_shows_the_first_of_very_many() -> None:
     rows: list[Row] = [measurement(problem(1 + number)) for number in range(markdown.MOST_ROWS + 1)]
     assert f"the first {len(rows) - 1} of {len(rows)} problems" in markdown.render(samples.run(), rows)
+
+
+def test_how_much_is_shown_stands_in_the_docs() -> None:
+    reading = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
+    assert f"The terminal shows the first {terminal.MOST_ROWS} rows" in reading
+    assert f"its pictures and the page the first {markdown.MOST_ROWS:,}" in reading
+
+
+def test_every_column_of_the_csv_stands_in_the_docs() -> None:
+    described = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    names = {name.removesuffix("_s").removesuffix("_low").removesuffix("_high") for name in csv_table.OF_PASS}
+    assert {name for name in {*names, *csv_table.OF_ROW} if name not in described} == set()
