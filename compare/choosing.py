@@ -9,7 +9,7 @@ from compare import merging, mix, processes, reach
 from compare.circumstances import Run
 from compare.goals import Goal
 from compare.report import selection_page
-from compare.report.page import Section
+from compare.report.headed import Section
 from compare.selection import Job, choices
 
 UNUSED = merging.EFFORT | {"processes", "same_within", "cache", "seed"}  # no part of a search for the longest sequence
@@ -21,7 +21,7 @@ def page(paths: Sequence[Path], calls: Sequence[mix.Calls], goal: Goal, limit_by
     measured = [path for path in paths if path not in searches]
     if not measured:
         raise ValueError(f"{paths[0]}: the longest sequences say nothing of time and memory; give measured results too")
-    run, parts = merging.merged(measured, "", merging.EFFORT)
+    run, parts = merging.merged(merging.whole(measured), "", merging.EFFORT)
     rows = processes.joined(parts)
     weights = mix.mixed((row.problem for row in rows), calls)
     found = choices(rows, Job(weights, goal, run.settings, limit_bytes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.arguments import Parser, doctor_parser, merge_parser
+from compare.arguments import Parser, doctor_parser, merge_parser, report_parser
 from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
@@ -17,7 +18,7 @@ from compare.records import Failure, Measurement, Row
 from compare.results import RESULTS, Log
 
 if TYPE_CHECKING:
-    from compare.report.page import Section
+    from compare.report.headed import Section
 
 OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 REGRESSION = 1
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return examine()
     if given and given[0] == "merge":
         return merge(given)
+    if given and given[0] == "report":
+        return report(given)
     if given and given[0] == "select":
         return select(given[1:])
     if given and given[0] == "diff":
@@ -38,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, plan = parse(given)
     from rich.console import Console  # after the options: `--help` answers in a blink
 
-    from compare import listing, reach, reach_study, study
+    from compare import listing, publishing, reach, reach_study, study
 
     console = Console(emoji=False)  # or jax:ring: shows a ring
     if plan is None:
@@ -49,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if plan.max_seq_len:
         return INTERRUPTED if reach_study.run(plan, plan.max_seq_len, console) else OK
     measured = study.measure(plan, console)
-    study.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
+    publishing.publish(measured.run, measured.rows, plan.out, console, explain=options.explain)
     return INTERRUPTED if measured.interrupted else exit_code(measured.by_process)
 
 
@@ -61,19 +64,40 @@ def merge(given: Sequence[str]) -> int:
 
     try:
         check_out(options.out)
-        run, rows = merging.merged(options.results, printable(shlex.join(["python", "-m", "compare", *given])))
+        files = merging.whole(options.results)
+        run, rows = merging.merged(files, printable(shlex.join(["python", "-m", "compare", *given])))
     except (ValueError, OSError) as error:
         parser.error(str(error))
     from rich.console import Console
 
-    from compare import study
+    from compare import publishing
 
     create(options.out, RESULTS)
     log = Log(options.out / RESULTS)
     for record in (run, *rows):
         log.append(record)
-    study.publish(run, joined(rows), options.out, Console(emoji=False))
+    publishing.publish(run, joined(rows), options.out, Console(emoji=False))
     return exit_code(rows)
+
+
+def report(given: Sequence[str]) -> int:
+    """``report``: 0 however many lines were left out, or 2 with one line where no report can be had."""
+    parser = report_parser()
+    options = parser.parse_args(given[1:])
+    from compare import redraw
+    from compare.report.format import one_line
+
+    try:
+        drawn = redraw.wanted(options, given)
+    except (ValueError, OSError) as error:
+        parser.error(one_line(str(error)))
+    try:
+        redraw.publish(drawn, options.out, options.explain)
+    except BrokenPipeError:  # whoever reads had enough: `report ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        parser.error(one_line(f"-o {options.out}: cannot be written: {error}"))
+    return OK
 
 
 def select(given: Sequence[str]) -> int:
@@ -121,12 +145,12 @@ def show(title: str, sections: Sequence[Section], form: str) -> None:
     """A page on the terminal, or as Markdown on standard output."""
     from rich.console import Console
 
-    from compare.report import page
+    from compare.report import headed
 
     if form == "markdown":
-        print(page.markdown(title, sections), end="")
+        print(headed.markdown(title, sections), end="")
     else:
-        page.show(sections, Console(emoji=False))
+        headed.show(sections, Console(emoji=False))
 
 
 def examine() -> int:

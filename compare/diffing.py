@@ -8,7 +8,7 @@ from compare import comparable, regression, results
 from compare.merging import results_file
 from compare.regression import Kind
 from compare.report import regression_page
-from compare.report.page import Section
+from compare.report.headed import Section
 from compare.summary import WIDENED_FROM
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import log
+from statistics import fmean
 from typing import Literal
 
 import msgspec
@@ -94,14 +96,15 @@ def comparable(points: Sequence[Point]) -> list[Point]:
 
 def slope(points: Sequence[Point]) -> float | None:
     """Least squares of log bytes on log axis: one slope for all groups, one intercept for each."""
-    if not points:
-        return None
-    import numpy as np  # 0.1 s to import: only where something is fitted
-
-    groups = list(dict.fromkeys(group for group, _, _ in points))
-    intercepts = np.eye(len(groups))[[groups.index(group) for group, _, _ in points]]
-    design = np.column_stack([np.log([value for _, value, _ in points]), intercepts])
-    return float(np.linalg.lstsq(design, np.log([size for _, _, size in points]), rcond=None)[0][0])
+    curves: dict[Group, list[tuple[float, float]]] = {}
+    for group, value, size in points:
+        curves.setdefault(group, []).append((log(value), log(size)))
+    across = up = 0.0  # an intercept of its own for each group: only what differs from the group's mean counts
+    for curve in curves.values():
+        x_mean, y_mean = (fmean(each) for each in zip(*curve, strict=True))
+        across += sum((x - x_mean) ** 2 for x, _ in curve)
+        up += sum((x - x_mean) * (y - y_mean) for x, y in curve)
+    return up / across if across else None
 
 
 def growth_word(exponent: float) -> str:

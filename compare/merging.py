@@ -28,12 +28,16 @@ EFFORT = frozenset({"budget_s", "samples", "timeout_s", "dispatch", "passes"})
 Found = tuple[Path, Run, list[Row]]
 
 
-def merged(paths: Sequence[Path], command: str, may_differ: Collection[str] = frozenset()) -> tuple[Run, list[Row]]:
+def whole(paths: Sequence[Path]) -> list[Found]:
+    """All files.  Raises ValueError where one is damaged."""
+    return [(path, *results.lines(results_file(path))) for path in paths]
+
+
+def merged(files: Sequence[Found], command: str, may_differ: Collection[str] = frozenset()) -> tuple[Run, list[Row]]:
     """One run record, and the rows of all processes, each once, by the sizes of their problems.
 
     Raises ValueError where they do not belong together.
     """
-    files = [(path, *results.lines(results_file(path))) for path in paths]
     check_circumstances([(path, run) for path, run, _ in files], may_differ)
     check_problems(files)
     rows = {(row.problem, row.contender, row.process): row for _, _, found in files for row in found}

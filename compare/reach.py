@@ -50,7 +50,7 @@ class Reach(Record, frozen=True, tag_field="kind", tag="reach"):
 def read(path: Path) -> tuple[Run, list[Reach]]:
     """The run record and the answers of a file.  Raises ValueError with the number of a bad line."""
     decoder: msgspec.json.Decoder[Run | Reach] = msgspec.json.Decoder(Run | Reach)
-    records = results.decoded(path, decoder)
+    records = results.whole(path, decoder)
     return results.last_run(path, records), [record for record in records if isinstance(record, Reach)]
 
 

@@ -10,6 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from compare.bounds import Bytes, Count, Part, Samples
+from compare.contract import parse_mask
+
 MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
 RESIDENT = "resident growth of a fresh process"  # the source of a peak that no allocation counter tells
 
@@ -38,19 +41,22 @@ class Problem(Record, frozen=True):
     ``devices``: so many share the sequence.
     """
 
-    batch: int
-    q_len: int
-    kv_len: int
-    heads: int
-    kv_heads: int
-    head_dim: int
+    batch: Count
+    q_len: Count
+    kv_len: Count
+    heads: Count
+    kv_heads: Count
+    head_dim: Count
     mask: str
     dtype: Dtype
     matmul_precision: Precision
     seed: int
-    layers: int = 1
+    layers: Count = 1
     layout: Layout = "btnh"
-    devices: int = 1
+    devices: Count = 1
+
+    def __post_init__(self) -> None:
+        parse_mask(self.mask)  # or a damaged file would be found out in the middle of a report
 
     @property
     def d_model(self) -> int:
@@ -73,12 +79,9 @@ class Problem(Record, frozen=True):
         length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
         heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
         precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
-        special = (
-            f" D={self.devices}" * (self.devices > 1)
-            + f" L={self.layers}" * (self.layers > 1)
-            + f" {self.layout}" * (self.layout != "btnh")
-        )
-        return f"B={self.batch} {length} {heads} H={self.head_dim}{special} {self.mask} {self.dtype}{precision}"
+        stack = f" D={self.devices}" * (self.devices > 1) + f" L={self.layers}" * (self.layers > 1)
+        layout = f" {self.layout}" * (self.layout != "btnh")
+        return f"B={self.batch} {length} {heads} H={self.head_dim}{stack}{layout} {self.mask} {self.dtype}{precision}"
 
 
 class Contender(Record, frozen=True):
@@ -87,7 +90,7 @@ class Contender(Record, frozen=True):
     backend: str
     variant: str
     mode: str
-    entrant: int = 1
+    entrant: Count = 1
 
     @property
     def name(self) -> str:
@@ -123,16 +126,16 @@ class PassResult(Record, frozen=True):
     the same pass in further processes, by their number; it stands in no file, where each process has its own row.
     """
 
-    device_s: tuple[float, ...]
-    wall_s: tuple[float, ...]
-    per_round: int
-    peak_bytes: int
+    device_s: Samples
+    wall_s: Samples
+    per_round: Count
+    peak_bytes: Bytes
     peak_source: str
     kernels: tuple[Kernel, ...] = ()
-    resident_bytes: int | None = None
-    buffer_bytes: int | None = None
-    communication_s: float | None = None
-    hidden_s: float | None = None
+    resident_bytes: Bytes | None = None
+    buffer_bytes: Bytes | None = None
+    communication_s: Part | None = None
+    hidden_s: Part | None = None
     graph_launches: int = 0
     repeats: dict[int, PassResult] = msgspec.field(default_factory=dict)
 
@@ -206,17 +209,17 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     problem: Problem
     contender: Contender
     passes: dict[PassName, PassResult]
-    saved_bytes: int | None
-    input_bytes: int
-    output_bytes: int
+    saved_bytes: Bytes | None
+    input_bytes: Bytes
+    output_bytes: Bytes
     costs: dict[str, Cost]
     stopped: Literal["steady", "budget", "samples"]
     agreement: Agreement | None = None
     alone: bool = False
     warnings: tuple[Notice, ...] = ()
     conditions: Conditions | None = None
-    process: int = 1
-    streams: dict[PassName, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    process: Count = 1
+    streams: dict[PassName, Samples] = msgspec.field(default_factory=dict)
     warm_costs: dict[str, Cost] = msgspec.field(default_factory=dict)
     ran: str = ""
 
@@ -227,9 +230,9 @@ class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
     problem: Problem
     contender: Contender
     reason: str
-    predicted_bytes: int | None = None
-    available_bytes: int | None = None
-    process: int = 1
+    predicted_bytes: Bytes | None = None
+    available_bytes: Bytes | None = None
+    process: Count = 1
 
 
 class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
@@ -240,10 +243,10 @@ class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
     status: FailureStatus
     stage: str
     reason: str
-    predicted_bytes: int | None = None
-    refused_bytes: int | None = None
-    device_bytes: int | None = None
-    process: int = 1
+    predicted_bytes: Bytes | None = None
+    refused_bytes: Bytes | None = None
+    device_bytes: Bytes | None = None
+    process: Count = 1
 
 
 Row = Measurement | Skip | Failure

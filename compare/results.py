@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from compare import processes
-from compare.circumstances import Line, Run
+from compare.circumstances import SCHEMA_VERSION, Line, Run
 from compare.records import Row
 
 RESULTS = "results.jsonl"
@@ -30,6 +30,14 @@ class Log:
             file.write(self._encoder.encode(record) + b"\n")
 
 
+class Header(msgspec.Struct):
+    """All that can be read of a run record whatever its schema."""
+
+    kind: str = ""
+    schema_version: int = 0
+    program_version: str = ""
+
+
 def read(path: Path) -> tuple[Run, list[Row]]:
     """The last run record of a file and a row for each case.  Raises ValueError with the number of a bad line."""
     run, rows = lines(path)
@@ -38,19 +46,17 @@ def read(path: Path) -> tuple[Run, list[Row]]:
 
 def lines(path: Path) -> tuple[Run, list[Row]]:
     """The last run record of a file and the rows as they stand: one for each case in each process."""
-    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-    records = decoded(path, decoder)
+    records = whole(path, msgspec.json.Decoder(Line))
     return last_run(path, records), [record for record in records if not isinstance(record, Run)]
 
 
-def decoded(path: Path, decoder: msgspec.json.Decoder[Kind]) -> list[Kind]:
+def whole(path: Path, decoder: msgspec.json.Decoder[Kind]) -> list[Kind]:
     """Every record of a file.  Raises ValueError with the number of a bad line."""
     records = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            records.append(decoder.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
+    for number, record in decoded(path, decoder):
+        if isinstance(record, str):
+            raise ValueError(f"{path}, line {number}: {record}")
+        records.append(record)
     return records
 
 
@@ -60,3 +66,30 @@ def last_run(path: Path, records: Sequence[object]) -> Run:
     if not runs:
         raise ValueError(f"{path}: expected a line of kind 'run', got none")
     return runs[-1]
+
+
+def decoded(path: Path, decoder: msgspec.json.Decoder[Kind]) -> Iterator[tuple[int, Kind | str]]:
+    """Each line's number with its record, or with what is wrong with it.  Raises ValueError on a newer schema."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                record: Kind | str = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                refuse_newer(line, f"{path}, line {number}")
+                record = str(error)
+            if isinstance(record, Run) and record.schema_version > SCHEMA_VERSION:
+                refuse_newer(line, f"{path}, line {number}")
+            yield number, record
+
+
+def refuse_newer(line: bytes, where: str) -> None:
+    """Raise ValueError where the line is a run record of a schema that is newer than this program's."""
+    try:
+        header = msgspec.json.decode(line, type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if header.kind == "run" and header.schema_version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{where}: schema version {header.schema_version}, written by attention-compare "
+            f"{header.program_version[:20]!r}; this one reads 1 to {SCHEMA_VERSION}: use that program or a newer one"
+        )

@@ -34,8 +34,9 @@ class Scaled(msgspec.Struct, frozen=True):
 def scaled(rows: Iterable[Row], links: Iterable[LinkRate] = ()) -> list[Scaled]:
     """Every row of several devices that has a base."""
     known = [row for row in measurements(rows) if trusted(row)]
+    single = [row for row in known if row.problem.devices == 1]
     rates = {each.devices: each.bytes_per_s for each in sorted(links, key=lambda each: each.bytes_per_s or 0)}
-    found = ((row, base_of(row, known)) for row in known if row.problem.devices > 1)
+    found = ((row, base_of(row, single)) for row in known if row.problem.devices > 1)
     return [beside(row, base, rates.get(row.problem.devices)) for row, base in found if base is not None]
 
 

@@ -23,7 +23,6 @@ from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run
 from compare.device_rate import DeviceRate, LinkRate
 from compare.progress import Display
 from compare.records import Failure, Problem, Row
-from compare.report import markdown, terminal, terminal_reasons
 from compare.runner import Runner
 
 
@@ -143,13 +142,3 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain: bool = False) -> None:
-    """The tables on the terminal, with ``explain`` also why times differ, and report.md beside the results."""
-    (out / results.REPORT).write_text(markdown.render(run, rows), encoding="utf-8")
-    terminal.render(run, rows, console)
-    if explain:
-        terminal_reasons.render(run, rows, console)
-    paths = f"\n{out / results.RESULTS}\n{out / results.REPORT}"
-    console.print(paths, highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ interval [X_k, X_{n+1-k}] covers the median with probability 1 - 2 P(Bin(n, 1/2)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import exp, hypot, inf, isfinite, log, sqrt
 from statistics import fmean, median, stdev
 
@@ -42,6 +43,7 @@ class Estimate(msgspec.Struct, frozen=True):
         return max(self.high - self.median, self.median - self.low) / self.median if self.median else 0.0
 
 
+@cache
 def interval_rank(rounds: int) -> int:
     """The largest k for which [X_k, X_{n+1-k}] still covers the median with 95%; 0 where even the range does not."""
     from scipy.special import bdtr  # 0.1 s to import: only where something was measured
@@ -97,6 +99,8 @@ def widened(found: Estimate) -> bool:
 
 def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
     """One value per round: the median of the iterations in it."""
+    if per_round == 1:
+        return list(samples)
     return [median(samples[i : i + per_round]) for i in range(0, len(samples), per_round)]
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from compare.contract import parse_mask
 from compare.sharding import Shard, parse_shard
 
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+Format = Literal["terminal", "markdown", "html", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def whole(option: str, most: int, least: int = 1) -> Callable[[str], int]:
@@ -68,3 +71,12 @@ def shard(text: str) -> Shard:
         return parse_shard(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def formats(text: str) -> tuple[Format, ...]:
+    """Formats of a report with commas between them, each once."""
+    named = dict.fromkeys(word.strip() for word in text.split(","))
+    known = tuple(each for each in FORMATS if each in named)
+    if len(known) < len(named):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(FORMATS)}, got {text[:60]!r}")
+    return known

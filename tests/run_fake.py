@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compare import rating
+from compare import publishing, rating
 from compare.backends import BACKENDS, Backend
 from compare.circumstances import Run
 from compare.cli import main
@@ -27,6 +27,7 @@ SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "c
 def register(patch: Any) -> None:
     """Put the fakes in the place of the real backends, whose rates are not asked for, as long as the patch lasts."""
     patch.setattr(rating, "rated", no_rates)
+    patch.setattr(publishing, "installed", no_extras)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
@@ -36,6 +37,11 @@ def register(patch: Any) -> None:
 def no_rates(*_: object) -> tuple[()]:
     """Most tests need no floor, and start no process to measure one."""
     return ()
+
+
+def no_extras(_: str) -> bool:
+    """Most tests need no pictures, and drawing them takes seconds."""
+    return False
 
 
 def arguments(out: Path, *contenders: str, seq_lens: tuple[int, ...] = (16,)) -> list[str]:
@@ -111,4 +117,5 @@ if __name__ == "__main__":
     BACKENDS.clear()
     BACKENDS.update(FAKES)
     rating.rated = no_rates  # type: ignore[assignment]
+    publishing.installed = no_extras
     sys.exit(main())

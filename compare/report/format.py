@@ -106,7 +106,8 @@ def broken(name: str, width: int) -> str:
 
 def one_line(text: str) -> str:
     """Text of a library on one line, without the control characters that could move a terminal's cursor."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    plain = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(plain.split())
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

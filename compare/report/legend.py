@@ -25,7 +25,7 @@ STOPPED = {
 RESIDENT_NOTE = " ≈: resident growth, where XLA's buffer assignment holds less than the process grew by."
 
 
-def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
+def facts(run: Run, rows: Sequence[Row], shown: str = "") -> list[tuple[str, str]]:
     """What a reader must know before the numbers, as (name, value): when, where, with what, with which settings."""
     settings = run.settings
     precisions = dict.fromkeys(row.problem.matmul_precision for row in rows if row.problem.dtype == "float32")
@@ -35,6 +35,7 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         "incomplete": f"{len(rows)} of {run.planned_cases} planned cases"
         if len(rows) < (run.planned_cases or 0)
         else "",
+        "shown": shown,
         "command": run.command,
         "merged from": "; ".join(f"{source.command} ({source.date})" for source in run.sources),
         **{report.backend: backend_line(report) for report in run.backends},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compare import extent
 from compare.circumstances import Run
 from compare.records import Row
 from compare.report import markdown_costs as costs
@@ -14,13 +15,21 @@ from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
 from compare.verdicts import compared
 
+MOST_ROWS = 1000
 
-def render(run: Run, rows: Sequence[Row]) -> str:
-    """The page; sections that have nothing to say say so or are left out."""
+
+def render(run: Run, rows: Sequence[Row], pictures: str = "") -> str:
+    """The page; sections that have nothing to say say so or are left out.  ``pictures`` is a section of its own."""
+    heading = sections.heading(run, rows, extent.left_out(rows, MOST_ROWS))
+    return "\n\n".join([heading, *body(run, extent.first(rows, MOST_ROWS), pictures)]) + "\n"
+
+
+def body(run: Run, rows: Sequence[Row], pictures: str = "") -> list[str]:
+    """All sections below the heading."""
     parts = [
-        sections.heading(run, rows),
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
+        pictures,
         markdown_solutions.solved(rows),
         markdown_scaling.shared(run, rows),
         reasons.why(run, rows),
@@ -38,4 +47,4 @@ def render(run: Run, rows: Sequence[Row]) -> str:
         sections.warnings(rows),
         sections.unmeasured(rows),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return [part for part in parts if part]

@@ -15,9 +15,9 @@ from compare.summary import device_time, wall_time
 from compare.verdicts import VERDICTS, Compared, advice, counts
 
 
-def heading(run: Run, rows: Sequence[Row]) -> str:
+def heading(run: Run, rows: Sequence[Row], shown: str = "") -> str:
     """Title, circumstances, and the environment folded away."""
-    known = [(escape(name), escape(value)) for name, value in legend.facts(run, rows)]
+    known = [(escape(name), escape(value)) for name, value in legend.facts(run, rows, shown)]
     host = [(escape(name), escape(value)) for name, value in run.host.items()]
     flags = [
         (f"{escape(report.backend)} {escape(name)}", escape(value))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from compare.report.format import one_line
 
 SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+LIST = re.compile(r"^(\d*)([-+.)])")  # at the beginning of a line, a list
 
 
 def escape(text: str) -> str:
@@ -29,8 +30,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """A list of ready lines."""
-    return "\n".join(f"- {line}" for line in lines)
+    """A list of ready lines, none of which is a list of its own."""
+    return "\n".join("- " + LIST.sub(r"\1\\\2", line) for line in lines)
 
 
 def section(title: str, *parts: str) -> str:

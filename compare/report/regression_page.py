@@ -11,7 +11,7 @@ from compare.mix import labels
 from compare.records import PASSES, Problem
 from compare.regression import Kind, Pair, Size, Time
 from compare.report import format as fmt
-from compare.report.page import Section
+from compare.report.headed import Section
 from compare.summary import WIDENED_FROM
 from compare.verdicts import VERDICTS
 

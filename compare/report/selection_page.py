@@ -16,7 +16,7 @@ from compare.remedies import FLASH, remedies_of
 from compare.report import format as fmt
 from compare.report import legend, reach_tables
 from compare.report import selection_words as words
-from compare.report.page import Section
+from compare.report.headed import Section
 from compare.selection import Choice, Standing, choice
 from compare.summary import quotient
 from compare.verdicts import verdict

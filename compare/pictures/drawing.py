@@ -1,0 +1,91 @@
+"""All pictures of a study.  They draw what ``curves``, ``floor``, ``verdicts``, ``ladder`` and ``fronts`` found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from compare import curves, floor, fronts, ladder, prediction
+from compare.circumstances import Run
+from compare.curves import Family
+from compare.floor import Reached
+from compare.pictures import costs, heat, lines, style, trade
+from compare.pictures.style import Look, Picture
+from compare.records import Contender, Measurement, PassName, Row
+from compare.report import picture_words
+from compare.verdicts import compared
+
+MOST_FAMILIES = 2  # those with most rows
+Guide = dict[str, list[tuple[int, float]]]
+
+
+def draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
+    """Every picture for which there is something to show."""
+    return list(style.drawn(_draw, run, rows))
+
+
+def _draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
+    looks = style.looks(row.contender for row in rows)
+    found: list[Picture | None] = []
+    for at, family in enumerate(curves.families(rows)[:MOST_FAMILIES]):
+        found += of_family(run, family, looks, f"-{at + 1}" if at else "")
+    found += [
+        costs.draw(ladder.ladders(rows, run.backends), devices(run)),
+        trade.draw(fronts.fronts(rows), looks, devices(run)),
+    ]
+    return [each for each in found if each]
+
+
+def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: str) -> list[Picture | None]:
+    """All pictures over the sequence length; ``number`` stands behind their names."""
+    where, reached = place(run, family), floor.reached(family.rows, run.rates)
+    return [
+        lines.draw(
+            family, looks, curves.time_s, partial(floors, reached), ("device time (ms)", 1e3),
+            (f"time{number}", "Device time against sequence length", where, picture_words.TIME),
+        ),
+        lines.draw(
+            family, looks, curves.peak_bytes, matrix, ("peak (MB)", 1e-6),
+            (f"memory{number}", "Peak memory against sequence length", where, picture_words.MEMORY),
+        ),
+        heat.draw(family, compared(family.rows, run.settings.same_within), number, where),
+        lines.draw(
+            family, looks, curves.floor_share(reached), whole, ("% of floor", 100.0),
+            (f"floor{number}", "Percent of the floor against sequence length", where, picture_words.FLOOR), log=False,
+        ),
+    ]  # fmt: skip
+
+
+def devices(run: Run) -> str:
+    """The device in words, by all backends."""
+    return " and ".join(dict.fromkeys(report.device_name for report in run.backends)) or run.settings.device
+
+
+def place(run: Run, family: Family) -> str:
+    """Device, and what all rows of a family share."""
+    problem = family.problem
+    precision = f" {problem.matmul_precision}" if problem.dtype == "float32" else ""
+    heads = f"{problem.heads} heads" if problem.heads > 1 else "one head"
+    keys = f" of queries, {problem.kv_heads} of keys" if problem.kv_heads != problem.heads else ""
+    return f"{devices(run)}: {problem.mask} {problem.dtype}{precision}, batch {problem.batch}, {heads}{keys}"
+
+
+def floors(reached: Sequence[Reached], rows: Sequence[Measurement], name: PassName) -> Guide:
+    """The floor of each variant."""
+    own = {id(row) for row in rows}
+    found: dict[str, dict[int, float]] = {}
+    for each in reached:
+        if id(each.row) in own and each.pass_name == name and each.achieved and each.achieved.floor_s:
+            variant = each.row.ran or each.row.contender.variant
+            found.setdefault(variant, {})[each.row.problem.q_len] = each.achieved.floor_s
+    return {f"floor of {variant}": list(points.items()) for variant, points in found.items()}
+
+
+def matrix(rows: Sequence[Measurement], _: PassName) -> Guide:
+    """One score matrix."""
+    return {"one score matrix": [(row.problem.q_len, prediction.score_bytes(row.problem)) for row in rows]}
+
+
+def whole(rows: Sequence[Measurement], _: PassName) -> Guide:
+    """The floor itself."""
+    return {"the floor": [(row.problem.q_len, 1.0) for row in rows]}

@@ -1,0 +1,35 @@
+"""What stands below each picture, and the two colours in whose place the page puts its own."""
+
+from __future__ import annotations
+
+INK, PAPER = "#1b1b1f", "#fdfdfe"
+
+TIME = (
+    "Medians with their 95% intervals, which are often smaller than the mark. A slope is the exponent of the "
+    "sequence length between the two longest. A floor is the least time that a variant's bytes and FLOPs could "
+    "take at this device's own rates."
+)
+MEMORY = (
+    "The highest allocation during a pass above what was allocated before it. It is counted, not sampled, and has"
+    " no interval. A slope is the exponent of the sequence length between the two longest, where both were weighed"
+    " in one way."
+)
+FLOOR = (
+    "The floor over device time, with the 95% interval of the time: 100% is as fast as the count of the variant's"
+    " bytes and FLOPs allows. What is over 100%, or was served by a cache, is marked in the table of floors."
+)
+RATIOS = (
+    "Device time over that of the reference, with its 95% interval and the verdict: below 1 is faster. The "
+    "colours end at a quarter and at four times. – where no ratio would be fair, or nothing was measured."
+)
+COSTS = (
+    "What each pass cost before its first sample, and what a steady call takes by the wall, with its 95% "
+    "interval. Dispatch is the part of a steady call that is not the device's. Costs were taken once and have no "
+    "interval; what cost nothing is not shown."
+)
+FRONTS = (
+    "Device time, with its 95% interval, beside the highest peak of the passes, for the largest sizes. Filled: no"
+    " other one is surely faster (its interval ends before this one's begins) and needs no more memory; the "
+    "dotted line joins these. Hollow: there is such another one. All dtypes stand side by side, though they were "
+    "measured one after the other, and less exact numbers are not held against a row here."
+)
