@@ -210,7 +210,7 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], results: Path
     assert "torn.jsonl, line 2" in refusal(capsys, torn)
     assert "there is none" in refusal(capsys, tmp_path / "nowhere")
     nothing = written(tmp_path / "nothing", steady(LONG, JAX, 0.0), steady(LONG, EAGER, 0.0))
-    assert "times of 0" in refusal(capsys, nothing)
+    assert "nothing/results.jsonl, line 2" in refusal(capsys, nothing)  # times of 0
     assert "preset=gpt2-small; measured: B=4 T=256" in refusal(capsys, results, "--preset", "gpt2-small")
     assert "gpt2-small" in refusal(capsys, results, "--preset", "gpt-9")
     assert "500MB" in refusal(capsys, results, "--memory-limit", "lots")
