@@ -60,8 +60,9 @@ def merge(given: Sequence[str]) -> int:
 
     create(options.out, RESULTS)
     log = Log(options.out / RESULTS)
-    for record in (run, *rows):
-        log.append(record)
+    log.append_run(run)
+    for row in rows:
+        log.append(row)
     study.publish(run, joined(rows), options.out, Console(emoji=False))
     return exit_code(rows)
 

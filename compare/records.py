@@ -192,7 +192,17 @@ class Conditions(Record, frozen=True):
     busy: bool = False
 
 
-class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
+class Outcome(Record, frozen=True, kw_only=True, tag_field="kind"):
+    """What every row says: which case it is, in which process, and on a cluster on which node and device."""
+
+    problem: Problem
+    contender: Contender
+    process: int = 1
+    node: str = ""
+    device_name: str = ""
+
+
+class Measurement(Outcome, frozen=True, tag="measurement"):
     """One measured case in one process.
 
     ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
@@ -200,8 +210,6 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     ``ran``: which variant ran, where the contender's chooses one.
     """
 
-    problem: Problem
-    contender: Contender
     passes: dict[PassName, PassResult]
     saved_bytes: int | None
     input_bytes: int
@@ -212,35 +220,28 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     alone: bool = False
     warnings: tuple[Notice, ...] = ()
     conditions: Conditions | None = None
-    process: int = 1
     streams: dict[PassName, tuple[float, ...]] = msgspec.field(default_factory=dict)
     warm_costs: dict[str, Cost] = msgspec.field(default_factory=dict)
     ran: str = ""
 
 
-class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
+class Skip(Outcome, frozen=True, tag="skip"):
     """A case that was not started, and why."""
 
-    problem: Problem
-    contender: Contender
     reason: str
     predicted_bytes: int | None = None
     available_bytes: int | None = None
-    process: int = 1
 
 
-class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
+class Failure(Outcome, frozen=True, tag="failure"):
     """A case that was started and gave no numbers, and why."""
 
-    problem: Problem
-    contender: Contender
     status: FailureStatus
     stage: str
     reason: str
     predicted_bytes: int | None = None
     refused_bytes: int | None = None
     device_bytes: int | None = None
-    process: int = 1
 
 
 Row = Measurement | Skip | Failure

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from compare import processes
-from compare.circumstances import Line, Run
+from compare.circumstances import Line, Node, Run
 from compare.records import Row
 
 RESULTS = "results.jsonl"
@@ -26,6 +27,12 @@ class Log:
         with self._path.open("ab") as file:
             file.write(self._encoder.encode(record) + b"\n")
 
+    def append_run(self, run: Run) -> None:
+        """Write a whole run record, its nodes as lines of their own."""
+        self.append(replace(run, nodes=()))
+        for node in run.nodes:
+            self.append(node)
+
 
 def read(path: Path) -> tuple[Run, list[Row]]:
     """The last run record of a file and a row for each case.  Raises ValueError with the number of a bad line."""
@@ -34,9 +41,10 @@ def read(path: Path) -> tuple[Run, list[Row]]:
 
 
 def lines(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a file and the rows as they stand: one for each case in each process."""
+    """The last run record of a file, with its nodes, and the rows: one for each case in each process."""
     decoder = msgspec.json.Decoder(Line)
     run: Run | None = None
+    nodes: dict[str, Node] = {}
     rows: list[Row] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
@@ -45,8 +53,10 @@ def lines(path: Path) -> tuple[Run, list[Row]]:
             raise ValueError(f"{path}, line {number}: {error}") from error
         if isinstance(record, Run):
             run = record
+        elif isinstance(record, Node):
+            nodes[record.name] = record
         else:
             rows.append(record)
     if run is None:
         raise ValueError(f"{path}: expected a line of kind 'run', got none")
-    return run, rows
+    return replace(run, nodes=tuple(nodes.values())), rows

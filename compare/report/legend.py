@@ -36,6 +36,7 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         if len(rows) < (run.planned_cases or 0)
         else "",
         "command": run.command,
+        "nodes": nodes_line(run),
         "merged from": "; ".join(f"{source.command} ({source.date})" for source in run.sources),
         **{report.backend: backend_line(report) for report in run.backends},
         "float32 matmul": ", ".join(precisions),
@@ -48,6 +49,19 @@ def facts(run: Run, rows: Sequence[Row]) -> list[tuple[str, str]]:
         "seed": str(settings.seed),
     }
     return [(name, fmt.one_line(value)) for name, value in chosen.items() if value]
+
+
+def nodes_line(run: Run) -> str:
+    """How many nodes of a cluster measured, and their names."""
+    names = [node.name for node in run.nodes]
+    more = f" and {len(names) - MOST_LABELS} more" if len(names) > MOST_LABELS else ""
+    return f"{len(names)}: {', '.join(names[:MOST_LABELS])}{more}" if names else ""
+
+
+def kind_of_machine(run: Run, number: int, count: int) -> str:
+    """What stands above the report of one of several kinds of machine."""
+    devices = " and ".join(dict.fromkeys(report.device_name for report in run.backends)) or "no device known"
+    return fmt.one_line(f"Kind of machine {number} of {count}: {devices}; its rows are compared with no others")
 
 
 def processes_line(planned: int, rows: Sequence[Row]) -> str:

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compare.circumstances import Run
+from compare.machines import Part
 from compare.records import Row
+from compare.report import legend, markdown_floor, markdown_scaling, markdown_solutions
 from compare.report import markdown_costs as costs
-from compare.report import markdown_floor, markdown_scaling, markdown_solutions
 from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
+from compare.report.markdown_text import escape
 from compare.verdicts import compared
+
+
+def book(parts: Sequence[Part]) -> str:
+    """The page of each kind of machine, one after the other."""
+    pages = [render(run, rows) for run, rows in parts]
+    if len(pages) == 1:
+        return pages[0]
+    heads = [f"**{escape(legend.kind_of_machine(run, at, len(pages)))}**" for at, (run, _) in enumerate(parts, 1)]
+    return "\n---\n\n".join(f"{head}\n\n{page}" for head, page in zip(heads, pages, strict=True))
 
 
 def render(run: Run, rows: Sequence[Row]) -> str:
