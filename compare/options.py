@@ -78,7 +78,8 @@ def find_device(options: argparse.Namespace, names: tuple[str, ...]) -> tuple[De
     link.join(options.address or os.environ.get("RAY_ADDRESS") or link.HERE)
     places = link.places()
     device = placing.choose(options.device, places)
-    return device, f"on a Ray cluster: {placing.words(places)}", placing.cpus_each(device, places)
+    cpus = placing.cpus_each(device, places)
+    return device, f"on a Ray cluster: {placing.words(places, placing.need(device, 1, cpus))}", cpus
 
 
 def check_search(options: argparse.Namespace) -> None:

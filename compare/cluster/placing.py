@@ -64,8 +64,9 @@ def fits(place: Place, asked: Need) -> bool:
     return place.cpus >= asked.cpus and place.gpus >= asked.gpus
 
 
-def words(places: Sequence[Place]) -> str:
-    """The cluster in a few words."""
-    gpus = sum(place.gpus for place in places)
-    nodes = f"{len(places)} node{'s' * (len(places) != 1)}"
+def words(places: Sequence[Place], asked: Need) -> str:
+    """The cluster in a few words; nodes that cannot take a problem of one device stay idle."""
+    able = [place for place in places if fits(place, asked)]
+    gpus = sum(place.gpus for place in able) if asked.gpus else 0
+    nodes = f"{len(able)} node{'s' * (len(able) != 1)}" + f" (and {len(places) - len(able)} idle)" * (able != places)
     return f"{nodes}, {gpus} GPU{'s' * (gpus != 1)}" if gpus else nodes

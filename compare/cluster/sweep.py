@@ -60,21 +60,25 @@ class Sweep:
     def state(self) -> str:
         """The cluster and the sweep in one line."""
         running = sum(task in self._where for task in self._problems)
-        return f"{placing.words(self._alive)}; {running} running, {self._done} done, {self._lost} lost"
+        return f"{placing.words(self._alive, self._need(1))}; {running} running, {self._done} done, {self._lost} lost"
 
     def _look_around(self) -> None:
-        """Nodes come and go: new ones are rated, and what none of those that are left can take is given up."""
+        """Nodes come and go: new ones are rated, tasks of gone ones are lost, what no node can take is given up."""
         self._alive = link.places()
         for place in self._alive:
             if place.id not in self._places:
                 self._places[place.id] = place
                 self._rate(place)
+        names = {place.name for place in self._alive}
+        for task in [each for each, where in self._where.items() if where not in names]:
+            task.cancel()  # Ray may learn of it by the end of a connection only, which a vanished machine does not send
+            self._lose(task, "its node is gone")
         for task in [each for each in self._problems if each not in self._where and not self._has_place(each.need)]:
             task.cancel()
             self._give_up(self._problems.pop(task))
 
     def _rate(self, place: Place) -> None:
-        need = placing.need(self._plan.settings.device, 1, self._cpus)
+        need = self._need(1)
         if placing.fits(place, need):
             work = partial(node.rated, self._plan_of(), self._study.run.code)
             self._rating.append(Task(work, need, self._cpus, place))
@@ -87,13 +91,16 @@ class Sweep:
     def _submit(self) -> None:
         while self._waiting and sum(task not in self._where for task in self._problems) < MOST_WAITING:
             problem = self._waiting.popleft()
-            need = placing.need(self._plan.settings.device, problem.devices, self._cpus)
+            need = self._need(problem.devices)
             if self._has_place(need):
                 self._tries[problem] += 1
                 work = partial(node.measured, self._plan_of(problem), self._study.run.code)
                 self._problems[Task(work, need, self._cpus)] = problem
             else:
                 self._give_up(problem)
+
+    def _need(self, devices: int) -> Need:
+        return placing.need(self._plan.settings.device, devices, self._cpus)
 
     def _has_place(self, need: Need) -> bool:
         return any(placing.fits(place, need) for place in self._alive)
@@ -156,7 +163,7 @@ class Sweep:
 
     def _give_up(self, problem: Problem) -> None:
         """No node can take the problem: it is skipped, or failed where one that could is gone."""
-        need = placing.need(self._plan.settings.device, problem.devices, self._cpus)
+        need = self._need(problem.devices)
         could = [place.name for place in self._places.values() if placing.fits(place, need)]
         asked = f"{need.gpus} GPUs and {need.cpus} CPUs" if need.gpus else f"{need.cpus} CPUs"
         rows: list[Row] = []

@@ -13,6 +13,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from compare.results import RESULTS
+from tests.faults.test_processes import until
 from tests.run_fake import MARK, marked, register
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,10 +44,10 @@ def cluster(marks: Path) -> Iterator[Cluster]:
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         for _ in range(2):
             found.add_node(num_cpus=2, num_gpus=1)
-        found.mark = os.environ[MARK]
+        mark = os.environ[MARK]
         yield found
         found.shutdown()
-        assert not marked(found.mark), "processes were left behind"
+    until(lambda: not marked(mark), "no process of the cluster is left")
 
 
 @pytest.fixture(autouse=True)
