@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ray.cluster_utils import Cluster
 
 from compare.records import Failure
 from compare.resident import with_descendants
 from compare.results import REPORT
-from tests.cluster.conftest import ROOT, on
+from tests.cluster.conftest import on
+from tests.cluster.hooks import ROOT
 from tests.faults.test_processes import until
 from tests.run_fake import arguments, outcomes, row
 
@@ -24,7 +25,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start(cluster: Cluster, marks: Path, out: Path, tmp_path: Path) -> Iterator[Start]:
+def start(cluster: Any, marks: Path, out: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts the program in a process of its own; no worker that ever hung is left in the end."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -60,7 +61,7 @@ def hanging(marks: Path) -> int | None:
     return next(filter(alive, pids), None)
 
 
-def kill_node(cluster: Cluster, worker: int) -> None:
+def kill_node(cluster: Any, worker: int) -> None:
     """Kill the raylet below which a worker runs, and put a new node in its place."""
 
     raylets = {node: node.all_processes["raylet"][0].process for node in cluster.worker_nodes}
@@ -73,7 +74,7 @@ def kill_node(cluster: Cluster, worker: int) -> None:
 
 
 def test_a_lost_problem_is_measured_elsewhere(
-    cluster: Cluster, marks: Path, out: Path, tmp_path: Path, start: Start
+    cluster: Any, marks: Path, out: Path, tmp_path: Path, start: Start
 ) -> None:
     program = start(8, 12, 16, 20)
     until(lambda: hanging(marks), "a worker hangs")
@@ -84,9 +85,7 @@ def test_a_lost_problem_is_measured_elsewhere(
     assert "once more" in (tmp_path / "said").read_text()
 
 
-def test_what_is_lost_twice_becomes_rows_with_the_reason(
-    cluster: Cluster, marks: Path, out: Path, start: Start
-) -> None:
+def test_what_is_lost_twice_becomes_rows_with_the_reason(cluster: Any, marks: Path, out: Path, start: Start) -> None:
     program = start(8, 12, 16)
     for _ in range(2):
         until(lambda: hanging(marks), "a worker hangs")
