@@ -163,7 +163,10 @@ def terminable() -> Iterator[None]:
 def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain: bool = False) -> None:
     """The tables on the terminal, with ``explain`` also why times differ, and report.md beside the results."""
     parts = machines.parts(run, rows)
-    (out / results.REPORT).write_text(markdown.book(parts), encoding="utf-8")
+    incomplete = legend.incomplete(run, rows)
+    (out / results.REPORT).write_text(markdown.book(parts, incomplete), encoding="utf-8")
+    if len(parts) > 1 and incomplete:
+        console.print(f"{legend.ON_ALL_KINDS}: {incomplete}")
     for at, (part, found) in enumerate(parts, 1):
         if len(parts) > 1:
             console.rule(legend.kind_of_machine(part, at, len(parts)), align="left")

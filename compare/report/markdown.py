@@ -17,13 +17,14 @@ from compare.report.markdown_text import escape
 from compare.verdicts import compared
 
 
-def book(parts: Sequence[Part]) -> str:
-    """The page of each kind of machine, one after the other."""
+def book(parts: Sequence[Part], incomplete: str) -> str:
+    """The page of each kind of machine, one after the other, and before them whether all kinds together lack cases."""
     pages = [render(run, rows) for run, rows in parts]
     if len(pages) == 1:
         return pages[0]
     heads = [f"**{escape(legend.kind_of_machine(run, at, len(pages)))}**" for at, (run, _) in enumerate(parts, 1)]
-    return "\n---\n\n".join(f"{head}\n\n{page}" for head, page in zip(heads, pages, strict=True))
+    together = f"{legend.ON_ALL_KINDS}: {incomplete}\n\n" if incomplete else ""
+    return together + "\n---\n\n".join(f"{head}\n\n{page}" for head, page in zip(heads, pages, strict=True))
 
 
 def render(run: Run, rows: Sequence[Row]) -> str:

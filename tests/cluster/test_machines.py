@@ -1,0 +1,142 @@
+"""Rows of different kinds of machine never meet in a report, and none is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from msgspec.structs import replace
+from rich.console import Console
+
+from compare import machines, study
+from compare.circumstances import Node, Run
+from compare.cli import main
+from compare.device_rate import DeviceRate
+from compare.growth import growths
+from compare.records import Measurement, Row
+from compare.remedies import solutions
+from compare.results import REPORT, RESULTS, Log, lines
+from tests import samples
+from tests.samples import EAGER, JAX, measurement, problem
+
+MODELS = ("small", "large")
+RATE = DeviceRate(backend="jax", dtype="float32", matmul_precision="ieee", copy_bytes_per_s=1e9)
+
+
+def node(name: str, model: str = "small", **other: Any) -> Node:
+    reports = tuple(replace(each, device_name=model) for each in samples.run().backends)
+    return Node(**({"name": name, "host": {"processor": model}, "inherited": {}, "backends": reports} | other))
+
+
+def run(*nodes: Node) -> Run:
+    return replace(samples.run(), host={}, backends=(), nodes=nodes)
+
+
+def row(where: Node, seq_len: int, contender: Any = JAX, **other: Any) -> Measurement:
+    model = where.backends[0].device_name
+    return measurement(problem(seq_len), contender, node=where.name, device_name=model, **other)
+
+
+@given(some.lists(some.sampled_from(MODELS), min_size=1, max_size=6), some.data())
+def test_each_row_stands_in_the_one_part_of_its_kind(models: list[str], data: Any) -> None:
+    nodes = [node(f"node-{at}", model) for at, model in enumerate(models)]
+    rows = [row(data.draw(some.sampled_from(nodes)), length) for length in range(1, 20)]
+    parts = machines.parts(run(*nodes), rows)
+    assert sorted(each.problem.q_len for _, part in parts for each in part) == list(range(1, 20))
+    for part, found in parts:
+        assert {each.device_name for each in part.backends} == {each.device_name for each in found}
+    assert len(parts) == len({each.device_name for each in rows})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": "large"},
+        {"inherited": {"XLA_FLAGS": "-x"}},
+        {"host": {"processor": "small", "cores": "3"}},
+        {"backends": tuple(replace(each, versions={"it": "9"}) for each in node("").backends)},
+    ],
+    ids=["device", "environment", "cores", "versions"],
+)
+def test_kinds_are_told_apart_as_merged_runs_are(other: dict[str, Any]) -> None:
+    first, second = node("a"), replace(node("b", other.pop("model", "small")), **other)
+    assert len(machines.parts(run(first, second), [row(first, 8), row(second, 16)])) == 2
+
+
+def test_nodes_of_a_kind_are_one_though_one_of_them_says_less() -> None:
+    quiet = node("a", backends=(), inherited={"CUDA_VISIBLE_DEVICES": "3"})
+    failed = replace(samples.out_of_memory(problem(8)), node="a")
+    [(part, rows)] = machines.parts(run(quiet, node("b", rates=(RATE,))), [failed, row(node("b"), 16)])
+    assert ({each.name for each in part.nodes}, part.rates, len(rows)) == ({"a", "b"}, (RATE,), 2)
+
+
+def two_kinds() -> tuple[Run, list[Row]]:
+    """The large machine is ten times as fast, and has the long problems and the remedies."""
+    small, large = node("a"), node("b", "large")
+    rows: list[Row] = [row(small, length, each) for length in (256, 512) for each in (JAX, EAGER)]
+    rows += [row(large, length, each, time_s=1e-4) for length in (1024, 2048) for each in (JAX, EAGER)]
+    mixed = replace(problem(512), dtype="bfloat16", matmul_precision="default")
+    rows.append(replace(row(large, 512, time_s=1e-4), problem=mixed))
+    return run(small, large), rows
+
+
+def test_nothing_across_kinds_is_fitted_or_compared() -> None:
+    everything, rows = two_kinds()
+    assert solutions(rows)  # it would be, did the rows stand together
+    parts = machines.parts(everything, rows)
+    assert [solutions(part) for _, part in parts] == [[], []]
+    for _, part in parts:
+        spans = {each.between for each in growths(part) if each.axis == "seq_len" and each.points}
+        assert spans in ({(256, 512)}, {(1024, 2048)})
+
+
+def test_a_report_of_two_kinds_has_two_pages(tmp_path: Path) -> None:
+    everything, rows = two_kinds()
+    console = Console(record=True, width=80, file=(tmp_path / "said").open("w"))
+    study.publish(replace(everything, planned_cases=99), rows, tmp_path, console)
+    page, said = (tmp_path / REPORT).read_text(), console.export_text()
+    for text in (page, said):
+        assert "Kind of machine 1 of 2: small; its rows are compared with no others" in " ".join(text.split())
+        assert "All kinds of machine together: 9 of 99 planned cases" in " ".join(text.split())
+    assert page.count("# Attention benchmark") == 2
+
+
+def merged(tmp_path: Path, *runs: tuple[Run, list[Row]]) -> int:
+    for at, (record, rows) in enumerate(runs):
+        (tmp_path / str(at)).mkdir()
+        log = Log(tmp_path / str(at) / RESULTS)
+        log.append_run(record)
+        for each in rows:
+            log.append(each)
+    folders = [str(tmp_path / str(at)) for at in range(len(runs))]
+    return main(["merge", *folders, "-o", str(tmp_path / "all")])
+
+
+def test_shards_of_clusters_are_merged_with_their_nodes(tmp_path: Path) -> None:
+    everything, rows = two_kinds()
+    other = node("c", "large")
+    assert merged(tmp_path, (everything, rows), (run(other), [row(other, 4096)])) == 0
+    record, found = lines(tmp_path / "all" / RESULTS)
+    assert {each.name for each in record.nodes} == {"a", "b", "c"}
+    assert len(found) == len(rows) + 1
+    assert [len(part) for _, part in machines.parts(record, found)] == [4, 6]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (samples.run(), "measured on is one machine, and nodes of a cluster there"),
+        (run(node("a", "large")), "of a is large"),
+    ],
+    ids=["one machine", "another node of that name"],
+)
+def test_what_is_no_shard_of_the_cluster_is_refused(
+    tmp_path: Path, second: Run, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        merged(tmp_path, (run(node("a")), [row(node("a"), 8)]), (second, [row(node("a", "large"), 16)]))
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
