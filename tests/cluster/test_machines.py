@@ -28,7 +28,7 @@ RATE = DeviceRate(backend="jax", dtype="float32", matmul_precision="ieee", copy_
 
 def node(name: str, model: str = "small", **other: Any) -> Node:
     reports = tuple(replace(each, device_name=model) for each in samples.run().backends)
-    return Node(**({"name": name, "host": {"processor": model}, "inherited": {}, "backends": reports} | other))
+    return Node(**({"name": name, "host": {"processor": "any"}, "inherited": {}, "backends": reports} | other))
 
 
 def run(*nodes: Node) -> Run:
@@ -56,7 +56,7 @@ def test_each_row_stands_in_the_one_part_of_its_kind(models: list[str], data: An
     [
         {"model": "large"},
         {"inherited": {"XLA_FLAGS": "-x"}},
-        {"host": {"processor": "small", "cores": "3"}},
+        {"host": {"processor": "any", "cores": "3"}},
         {"backends": tuple(replace(each, versions={"it": "9"}) for each in node("").backends)},
     ],
     ids=["device", "environment", "cores", "versions"],
@@ -67,9 +67,9 @@ def test_kinds_are_told_apart_as_merged_runs_are(other: dict[str, Any]) -> None:
 
 
 def test_nodes_of_a_kind_are_one_though_one_of_them_says_less() -> None:
-    quiet = node("a", backends=(), inherited={"CUDA_VISIBLE_DEVICES": "3"})
+    quiet = node("a", backends=(), inherited={"CUDA_VISIBLE_DEVICES": "3"}, rates=(RATE,))
     failed = replace(samples.out_of_memory(problem(8)), node="a")
-    [(part, rows)] = machines.parts(run(quiet, node("b", rates=(RATE,))), [failed, row(node("b"), 16)])
+    [(part, rows)] = machines.parts(run(quiet, node("b")), [failed, row(node("b"), 16)])
     assert ({each.name for each in part.nodes}, part.rates, len(rows)) == ({"a", "b"}, (RATE,), 2)
 
 
