@@ -1,6 +1,6 @@
 """Every type that crosses from one room of the program to another: frozen, with the unit in the field's name.
 
-The four records that stand in ``results.jsonl`` (Run, Measurement, Skip, Failure) carry their ``kind`` as a tag;
+The records that stand in ``results.jsonl`` (Run, Node, Measurement, Skip, Failure) carry their ``kind`` as a tag;
 docs/results.md describes the file.  Times are seconds, sizes are bytes.
 """
 

@@ -21,6 +21,7 @@ from compare.worker import describe
 HERE = "local"  # in place of an address: a cluster of this machine alone, for this run
 GRACE_S = 15.0  # for cancelled tasks, which end their workers and remove their files
 TICK_S = 0.5
+KNOCK_S = 10.0
 ALL_CPUS = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 Work = Callable[[str], Delivered]  # from the name of the node
@@ -40,9 +41,17 @@ def join(address: str) -> None:
     alone = {"include_dashboard": False} if address == HERE else {}
     ray._private.worker._worker_logs_enabled = False  # what raylets have to say of lost nodes, in the midst of tables
     try:
+        knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
-    except (OSError, RuntimeError, ValueError, RayError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError, RayError) as error:
         raise ValueError(f"--address {address}: no Ray cluster answers there ({describe(error)})") from error
+
+
+def knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def leave() -> None:

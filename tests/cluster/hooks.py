@@ -43,10 +43,15 @@ def variables(hook: str) -> dict[str, str]:
     return {HOOK: json.dumps({"runtime_env": {"worker_process_setup_hook": f"{__name__}.{hook}"}})}
 
 
-def fakes() -> None:
-    """The fake backend, without rates."""
+def rated_fakes() -> None:
+    """The fake backend."""
     BACKENDS.clear()
     BACKENDS.update(FAKES)
+
+
+def fakes() -> None:
+    """The fake backend, without rates."""
+    rated_fakes()
     rating.rated = no_rates  # type: ignore[assignment]
 
 

@@ -18,7 +18,7 @@ from compare.results import REPORT
 from tests.cluster.conftest import on
 from tests.cluster.hooks import ROOT
 from tests.faults.test_processes import until
-from tests.run_fake import arguments, outcomes, row
+from tests.run_fake import arguments, outcomes, row, run_of
 
 NAMES = ("fake:naive", "fake2:hangs_on_demand")  # from T=16 on
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -102,6 +102,9 @@ def test_an_interrupt_keeps_the_finished_problems(marks: Path, out: Path, tmp_pa
     before = set(marks.glob("compare-*"))  # where nodes have their temporary files; killed ones left theirs
     program = start(8, 16)
     until(lambda: hanging(marks) and "1 done" in (tmp_path / "said").read_text(), "it hangs")
+    variables = set(Path(f"/proc/{hanging(marks)}/environ").read_text().split("\0"))
+    fair = {f"{name}={value}" for name, value in run_of(out).environment["set"].items() if "<run>" not in value}
+    assert {"OMP_NUM_THREADS=2", "CUDA_VISIBLE_DEVICES="} <= fair <= variables
     program.send_signal(signal.SIGINT)
     assert program.wait(30) == 130
     assert outcomes(out) == {(f"{name}:eager", 8): "ok" for name in NAMES}
