@@ -87,7 +87,11 @@ def function_of(row: Measurement, base: Measurement) -> SameFunction:
 def solutions(rows: Iterable[Row]) -> list[Solution]:
     """Every row that applies a remedy and has a base, in the order of the rows."""
     known = [row for row in measurements(rows) if trusted(row) and row.problem.devices == 1]
-    found = ((row, base_of(row, known), remedies_of(row)) for row in known)
+    bases: dict[tuple[object, ...], list[Measurement]] = {}
+    for row in known:
+        if row.contender.variant == "naive" and row.problem.dtype == "float32":
+            bases.setdefault(_sizes(row), []).append(row)
+    found = ((row, base_of(row, bases.get(_sizes(row), ())), remedies_of(row)) for row in known)
     return [solution(row, base, named) for row, base, named in found if base is not None and named]
 
 
@@ -99,8 +103,8 @@ def by_sizes(found: Iterable[Solution]) -> list[list[Solution]]:
     return sorted(groups.values(), key=lambda group: -group[0].base.problem.layers * score_bytes(group[0].base.problem))
 
 
-def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
-    """Naive float32 of the same backend at the same sizes: of the same mode if there is one, and of the same mask.
+def base_of(row: Measurement, bases: Sequence[Measurement]) -> Measurement | None:
+    """Of naive float32 of the same backend at the same sizes: of the same mode if there is one, and of the same mask.
 
     Of float32 in the same matmul precision; of 16 bits it is IEEE where that was measured.
     A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
@@ -109,11 +113,8 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
     single = row.problem.dtype == "float32"
     fitting = [
         each
-        for each in rows
-        if _is_base(each)
-        and _sizes(each) == _sizes(row)
-        and each.problem.mask in masks
-        and (not single or each.problem.matmul_precision == row.problem.matmul_precision)
+        for each in bases
+        if each.problem.mask in masks and (not single or each.problem.matmul_precision == row.problem.matmul_precision)
     ]
 
     def rank(each: Measurement) -> tuple[int, bool, int]:
@@ -121,10 +122,6 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
         return PREFERRED.index(each.problem.matmul_precision), other_mode, masks.index(each.problem.mask)
 
     return min(fitting, key=rank, default=None)
-
-
-def _is_base(row: Measurement) -> bool:
-    return row.contender.variant == "naive" and row.problem.dtype == "float32"
 
 
 def _sparse(problem: Problem) -> bool:
