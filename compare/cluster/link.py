@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -42,9 +44,13 @@ def join(address: str) -> None:
     ray._private.worker._worker_logs_enabled = False  # what raylets have to say of lost nodes, in the midst of tables
     try:
         knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
+        with hushed():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
     except (OSError, OverflowError, RuntimeError, ValueError, RayError) as error:
-        raise ValueError(f"--address {address}: no Ray cluster answers there ({describe(error)})") from error
+        raise ValueError(
+            f"--address {address}: no Ray cluster answers there ({describe(error)}); "
+            "one that asks for its token needs RAY_AUTH_MODE=token here too"
+        ) from error
 
 
 def knock(address: str) -> None:
@@ -52,6 +58,20 @@ def knock(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon:
         socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Drop what is written to stderr: Ray's C++ parts say there what the error says once more, many times."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def leave() -> None:

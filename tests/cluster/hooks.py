@@ -27,7 +27,7 @@ HOOK = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # how Ray is told of a hook from outside o
 @contextmanager
 def started(nodes: int, **more: str) -> Iterator[Any]:
     """A head that takes no work, and nodes of two CPUs and a GPU that is none; ``more`` variables for the nodes."""
-    variables = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0"} | more
+    variables = {"PYTHONPATH": str(ROOT), "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"} | more
     with patch.dict(os.environ, variables):
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         try:
