@@ -18,7 +18,7 @@ from tests.run_fake import GOOD, arguments, outcomes, rows_of, run_of
 
 
 def test_a_sweep_over_two_nodes_is_the_sweep(cluster: Any, out: Path, tmp_path: Path) -> None:
-    lengths = (8, 16, 24, 32)
+    lengths = (8, 16, 24)
     argv = [*GOOD, "fake:raises", "fake:unsupported"]
     assert main([*arguments(out, *argv, seq_lens=lengths), *on(cluster)]) == 3
     assert main(arguments(tmp_path / "alone", *argv, seq_lens=lengths)) == 3
