@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from compare.cluster import link
 from compare.cluster.placing import Need, Place, choose, cpus_each, fits, need, words
 
 SIZES = some.lists(some.tuples(some.integers(0, 256), some.integers(0, 16)), min_size=1, max_size=8)
@@ -58,3 +61,16 @@ def test_nodes_that_stay_idle_are_not_counted() -> None:
     there = places((0, 0), (8, 4), (8, 4))
     assert words(there, Need(2, 1)) == "2 nodes (and 1 idle), 8 GPUs"
     assert words(there[1:2], Need(8, 0)) == "1 node"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"), [([], range(8)), ([0], (0, 1)), ([3], (6, 7)), ([1, 2], (2, 3, 4, 5)), (["GPU-1a"], range(8))]
+)
+def test_each_gpu_has_cpus_of_its_own(gpus: list[object], expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = [set(range(8))]
+    monkeypatch.setattr(link, "ALL_CPUS", set(range(8)))
+    monkeypatch.setattr(link.ray, "get_gpu_ids", lambda: gpus)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cpus: pinned.append(cpus))
+    with link.own_cpus(2):
+        assert pinned[-1] == set(expected)
+    assert pinned[-1] == set(range(8))

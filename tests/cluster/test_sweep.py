@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from compare import environment, machines
+from compare.analysis import measurements
 from compare.cli import main
 from compare.records import Skip
 from compare.results import REPORT, RESULTS
@@ -28,6 +29,7 @@ def test_a_sweep_over_two_nodes_is_the_sweep(cluster: Any, out: Path, tmp_path: 
     assert len(nodes) == 2  # each problem takes a whole node
     assert all(len({row.node for row in rows if row.problem.q_len == length}) == 1 for length in lengths)
     assert {row.device_name for row in rows} == {"fake cpu"}
+    assert {row.problem.q_len for row in measurements(rows) if row.warm_costs} == {8}
     assert [json.loads(line)["kind"] for line in (out / RESULTS).read_text().splitlines()[:2]] == ["run", "node"]
     assert list(out.glob("problem-*-fake.log"))
     assert "Kind of machine" not in (out / REPORT).read_text()
