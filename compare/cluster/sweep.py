@@ -82,6 +82,7 @@ class Sweep:
         if placing.fits(place, need):
             work = partial(node.rated, self._plan_of(), self._study.run.code)
             self._rating.append(Task(work, need, self._cpus, place))
+            self._where[self._rating[-1]] = place.name
 
     def _plan_of(self, *problems: Problem) -> Plan:
         """What a node needs to know: of the costs with warm caches only once in a sweep."""

@@ -32,7 +32,7 @@ class Silent:
     made: list[Silent]
 
     def __init__(self, work: Any, need: Need, cpus: int, where: Place | None = None) -> None:
-        self.need, self.cancelled = need, False
+        self.need, self.rates, self.cancelled = need, where is not None, False
         self.made.append(self)
 
     def news(self) -> str:
@@ -66,7 +66,6 @@ def swept(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Sequence[Place]], begu
     """A sweep that sees these nodes, the last ones from then on, and whose tasks have begun or not."""
     Silent.made, coming, heard = [], list(seen), set[Any]()
     monkeypatch.setattr(sweep, "Task", Silent)
-    monkeypatch.setattr(sweep.Sweep, "_rate", lambda *_: None)
     monkeypatch.setattr(link, "places", lambda: coming.pop(0) if len(coming) > 1 else coming[0])
     monkeypatch.setattr(link, "cancel", lambda tasks: None)
     monkeypatch.setattr(link, "leave", lambda: None)
@@ -85,7 +84,7 @@ def swept(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Sequence[Place]], begu
 def test_tasks_of_a_vanished_node_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     study = swept(monkeypatch, [[A], [B]], begun=True)
     assert sum("once more" in text for text in study.said) == len(PLAN.problems)
-    assert len(Silent.made) == 2 * len(PLAN.problems)
+    assert [task.rates for task in Silent.made].count(False) == 2 * len(PLAN.problems)
     assert all(task.cancelled for task in Silent.made)
     assert len(study.rows) == 4
     assert {(row.problem, row.contender) for row in study.rows} == set(product(PLAN.problems, PLAN.contenders))
