@@ -223,6 +223,15 @@ def build_parser() -> Parser:
     how.add_argument(
         "--shard", type=shard, metavar="I/N", help="of the problems only the I-th of N shares, for N jobs; then: merge"
     )
+    how.add_argument(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="where: on this machine, or each problem as a task on a node of a Ray cluster (default: local)",
+    )
+    how.add_argument(
+        "--address", metavar="HOST:PORT", help="of the cluster (default: RAY_ADDRESS, else one of this machine alone)"
+    )
     rest = parser.add_argument_group("output")
     rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
     rest.add_argument("--explain", action="store_true", help="show the kernels of each pass, and why the times differ")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from compare import merging, mix, processes, reach
+from msgspec.structs import replace
+
+from compare import machines, merging, mix, processes, reach
 from compare.circumstances import Run
 from compare.goals import Goal
 from compare.report import selection_page
@@ -21,11 +23,14 @@ def page(paths: Sequence[Path], calls: Sequence[mix.Calls], goal: Goal, limit_by
     measured = [path for path in paths if path not in searches]
     if not measured:
         raise ValueError(f"{paths[0]}: the longest sequences say nothing of time and memory; give measured results too")
-    run, parts = merging.merged(merging.whole(measured), "", merging.EFFORT)
-    rows = processes.joined(parts)
-    weights = mix.mixed((row.problem for row in rows), calls)
-    found = choices(rows, Job(weights, goal, run.settings, limit_bytes))
-    return selection_page.sections(found, rows, run, reaches(list(searches.values()), (measured[0], run)))
+    sections: list[Section] = []
+    for run, parts in machines.parts(*merging.merged(merging.whole(measured), "", merging.EFFORT)):
+        rows = processes.joined(parts)
+        weights = mix.mixed((row.problem for row in rows), calls)
+        found = choices(rows, Job(weights, goal, run.settings, limit_bytes))
+        beside = measured[0], replace(run, nodes=())
+        sections += selection_page.sections(found, rows, run, reaches(list(searches.values()), beside))
+    return sections
 
 
 def search_file(path: Path) -> Path | None:

@@ -56,10 +56,22 @@ class Source(Record, frozen=True):
     planned_cases: int | None = None
 
 
+class Node(Record, frozen=True, tag_field="kind", tag="node"):
+    """A machine of a cluster: what a Run says of the one machine of other runs; written again as more is known."""
+
+    name: str
+    host: dict[str, str]
+    inherited: dict[str, str]
+    backends: tuple[DeviceReport, ...] = ()
+    rates: tuple[DeviceRate, ...] = ()
+    links: tuple[LinkRate, ...] = ()
+
+
 class Run(Record, frozen=True, tag_field="kind", tag="run"):
     """The circumstances of a run; the first line of ``results.jsonl``, written again as more of them is known.
 
     ``code``: a digest of the program's own source and of the user's kernels.  ``sources``: the runs of a merged one.
+    ``nodes``: those of a cluster, which have lines of their own in the file.
     """
 
     schema_version: int
@@ -75,6 +87,7 @@ class Run(Record, frozen=True, tag_field="kind", tag="run"):
     links: tuple[LinkRate, ...] = ()
     code: str = ""
     sources: tuple[Source, ...] = ()
+    nodes: tuple[Node, ...] = ()
 
 
-Line = Run | Row
+Line = Run | Node | Row

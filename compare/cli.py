@@ -74,8 +74,9 @@ def merge(given: Sequence[str]) -> int:
 
     create(options.out, RESULTS)
     log = Log(options.out / RESULTS)
-    for record in (run, *rows):
-        log.append(record)
+    log.append_run(run)
+    for row in rows:
+        log.append(row)
     publishing.publish(run, joined(rows), options.out, Console(emoji=False))
     return exit_code(rows)
 

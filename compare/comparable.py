@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from compare.circumstances import Run
 from compare.merging import EFFORT, circumstances
@@ -59,7 +60,7 @@ def check(old: tuple[Path, Run], new: tuple[Path, Run]) -> list[Difference]:
 
 def facts(run: Run) -> dict[str, Any]:
     """All that changes results, and the versions of what lies below, by name."""
-    found = dict(circumstances(run))
+    found = dict(circumstances(replace(run, nodes=())))
     variables = found.pop("environment variables")
     host = {f"host {name}": run.host.get(name) for name in ("system", "libc")}
     return found | host | {f"variable {name}": value for name, value in variables.items()}

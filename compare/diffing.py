@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compare import comparable, regression, results
+from compare import comparable, machines, regression, results
 from compare.merging import results_file
 from compare.regression import Kind
 from compare.report import regression_page
@@ -17,7 +17,9 @@ def page(old: Path, new: Path, threshold: float | None, fail_on: set[Kind]) -> t
 
     Raises ValueError where results cannot be read or held against each other.
     """
-    (old_run, old_rows), (new_run, new_rows) = (results.read(results_file(path)) for path in (old, new))
+    (old_run, old_rows), (new_run, new_rows) = (
+        machines.only_kind(*results.read(results_file(path)), "a run of each by itself") for path in (old, new)
+    )
     differing = comparable.check((old, old_run), (new, new_run))
     usual = regression.THRESHOLDS[new_run.settings.device]
     most = threshold or usual

@@ -1,12 +1,12 @@
 """``merge``: the results of several runs of one study, most often the shards of a sweep, in one file and one report.
 
-Rows are compared with one another, so the runs must have had the same settings, device, versions and environment.
+Rows are compared with one another, so the runs must have had the same settings, device, versions and environment;
+those of clusters the same settings, for there rows are compared within a kind of machine alone.
 Merging twice, or what was merged before, changes nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from compare import results
+from compare import machines, results
 from compare.circumstances import Run, Source
 from compare.records import Problem, Row
 
-# Where a job ran and where its caches lay, which changes no result.
-PLACES = re.compile(r"(CUDA|NVIDIA)_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|CUDA_MPS_\w+|\w+_CACHE_DIR")
-COMPARED = ("device", "device_name", "versions", "flags")
-MACHINE = {"cpu": ("processor", "cores", "python"), "gpu": ("python",)}
 # How long was sampled and what else was looked at, which changes how well a time is known, but not the time.
 EFFORT = frozenset({"budget_s", "samples", "timeout_s", "dispatch", "passes"})
 
@@ -89,6 +85,7 @@ def joined(runs: Sequence[Run], command: str) -> Run:
     backends = {each.backend: each for run in reversed(runs) for each in reversed(run.backends)}
     rates = {(each.backend, each.dtype, each.matmul_precision): each for run in reversed(runs) for each in run.rates}
     links = {(each.backend, each.devices): each for run in reversed(runs) for each in run.links}
+    nodes = {each.name: each for run in reversed(runs) for each in reversed(run.nodes)}
     planned = [source.planned_cases for source in sources]
     return replace(
         runs[0],
@@ -99,6 +96,7 @@ def joined(runs: Sequence[Run], command: str) -> Run:
         links=tuple(links.values()),
         planned_cases=None if None in planned else sum(filter(None, planned)),
         sources=sources,
+        nodes=tuple(reversed(nodes.values())),
     )
 
 
@@ -113,10 +111,8 @@ def circumstances(run: Run) -> Iterator[tuple[str, Any]]:
     yield "program version", run.program_version
     yield "code", run.code
     yield from msgspec.structs.asdict(run.settings).items()
-    yield from ((f"host {name}", run.host.get(name)) for name in MACHINE[run.settings.device])
-    for report in run.backends:
-        yield from ((f"{report.backend} {name}", getattr(report, name)) for name in COMPARED)
-    ours = run.environment.get("set", {})
-    inherited = run.environment.get("inherited", {})
-    told = {name: value for name, value in inherited.items() if name not in ours and not PLACES.fullmatch(name)}
-    yield "environment variables", told
+    yield "measured on", "nodes of a cluster" if run.nodes else "one machine"
+    for node in run.nodes:
+        yield from ((f"{name} of {node.name}", value) for name, value in machines.facts(machines.on(run, node)))
+    if not run.nodes:
+        yield from machines.facts(run)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from compare.records import PASSES, Contender, Device, PassName, Problem
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
+ADDRESS = re.compile(r"auto|local|(?!-)[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
 MOST_SIMULATED = 16  # devices on a CPU
 PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
 
@@ -42,15 +45,16 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     require(names)
     check_search(options)
     check_devices(options)
+    check_executor(options)
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
-    device, note = devices.choose(options.device, names)
+    device, note, cpus = find_device(options, names)
     if device == "cpu" and "tf32" in (options.matmul_precision or ()):
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
         check_modes(contenders)
         check_simulated(options.devices or ())
-    chosen, problems = settings(options, device), problems_for(options, device)
+    chosen, problems = settings(options, device, cpus or devices.cpu_threads()), problems_for(options, device)
     if options.shard:
         problems = sharding.share(problems, options.shard, lambda problem: cases.case_s(problem, chosen))
     return cases.Plan(
@@ -61,7 +65,21 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         note=note,
         command=environment.printable(shlex.join(["python", "-m", "compare", *argv])),
         max_seq_len=None if options.max_seq_len is None else options.max_seq_len or reach.MOST[device],
+        cluster_cpus=cpus,
     )
+
+
+def find_device(options: argparse.Namespace, names: tuple[str, ...]) -> tuple[Device, str, int | None]:
+    """The device, a note on the choice, and on a cluster the CPUs that a problem takes there."""
+    if options.executor == "local":
+        return *devices.choose(options.device, names), None
+    from compare.cluster import link, placing  # Ray is an extra
+
+    link.join(options.address or os.environ.get("RAY_ADDRESS") or link.HERE)
+    places = link.places()
+    device = placing.choose(options.device, places)
+    cpus = placing.cpus_each(device, places)
+    return device, f"on a Ray cluster: {placing.words(places, placing.need(device, 1, cpus))}", cpus
 
 
 def check_search(options: argparse.Namespace) -> None:
@@ -78,6 +96,21 @@ def check_search(options: argparse.Namespace) -> None:
         raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")
     if not {"forward", "step"} & set(options.passes or PASSES):
         raise ValueError("--max-seq-len: possible passes: forward, step")
+
+
+def check_executor(options: argparse.Namespace) -> None:
+    """Refuse what a cluster cannot do, and a cluster without Ray."""
+    if options.executor == "local":
+        if options.address is not None:
+            raise ValueError("--address is that of a Ray cluster; add --executor ray")
+        return
+    for option, given in (("max-seq-len", options.max_seq_len is not None), ("dry-run", options.dry_run)):
+        if given:
+            raise ValueError(f"--{option} looks at this machine; leave --executor ray out")
+    if options.address is not None and not ADDRESS.fullmatch(options.address):
+        raise ValueError(f"--address: expected HOST:PORT or auto, got {options.address[:60]!r}")
+    if find_spec("ray") is None:
+        raise ValueError("--executor ray needs Ray, which is not installed: pip install '.[ray]'")
 
 
 def check_devices(options: argparse.Namespace) -> None:
@@ -182,13 +215,12 @@ def problems_for(options: argparse.Namespace, device: Device) -> tuple[Problem, 
     return tuple(dict.fromkeys(found))
 
 
-def settings(options: argparse.Namespace, device: Device) -> Settings:
-    """The settings, with the defaults of the device."""
+def settings(options: argparse.Namespace, device: Device, available: int) -> Settings:
+    """The settings, with the defaults of the device, where so many CPUs are available to a problem."""
     if options.samples and options.budget:
         raise ValueError("--samples fixes the number of samples, --budget the time for them; give one of the two")
-    available = devices.cpu_threads()
     if options.threads and options.threads > available:
-        raise ValueError(f"--threads {options.threads}: possible: 1 to {available}, the CPUs that this process may use")
+        raise ValueError(f"--threads {options.threads}: possible: 1 to {available}, the CPUs of a problem")
     passes: tuple[PassName, ...] = tuple(name for name in PASSES if name in (options.passes or PASSES))
     return Settings(
         device=device,

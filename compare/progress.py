@@ -26,9 +26,8 @@ class Display:
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._plan, self._console = plan, console
-        count, times = len(plan.contenders), plan.settings.processes
-        self._left_s = [cases.case_s(each, plan.settings) * count for each in plan.problems] * times
-        self._planned_s = sum(self._left_s)
+        times = plan.settings.processes
+        self._planned_s = self._left_s = times * sum(map(self._cost_s, plan.problems))
         self._opened = self._begin = self._problem_began = perf_counter()
         self._last = ""
         self._text = "starting; how fast does the device copy and multiply?"
@@ -40,7 +39,7 @@ class Display:
             TextColumn("{task.fields[left]}"),
             expand=True,
         )
-        self._task = self._progress.add_task("", total=len(self._left_s), left="")
+        self._task = self._progress.add_task("", total=len(plan.problems) * times, left="")
         # Twice a second: a faster display would take a share of the CPU that is being measured.
         self._live = Live(get_renderable=self._render, console=console, refresh_per_second=2, transient=True)
 
@@ -91,12 +90,19 @@ class Display:
             )
         self._last = text
 
+    def _cost_s(self, problem: Problem) -> float:
+        return cases.case_s(problem, self._plan.settings) * len(self._plan.contenders)
+
+    def say(self, text: str) -> None:
+        """What is going on; seen on a terminal alone."""
+        self._text = text
+
     def _number(self, problem: Problem) -> int:
         return self._plan.problems.index(problem) + 1
 
-    def finished(self, rows: Sequence[Row]) -> None:
+    def finished(self, problem: Problem, rows: Sequence[Row]) -> None:
         """A problem is done in one process, in all where there are rows: a better guess of the time that is left."""
-        self._left_s.pop(0)
+        self._left_s -= self._cost_s(problem)
         self._problem_began = perf_counter()
         if rows:
             self._console.print(problem_table(rows, self._console.width, self._plan.settings))
@@ -104,8 +110,7 @@ class Display:
 
     def remaining(self) -> str:
         """The planned time of what is left, by the pace of what is done, less what the problem at hand has had."""
-        left_s = sum(self._left_s)
-        done_s = self._planned_s - left_s
+        left_s, done_s = self._left_s, self._planned_s - self._left_s
         pace = (self._problem_began - self._begin) / done_s if done_s else 1.0
         left_s = max(0.0, left_s * pace - (perf_counter() - self._problem_began))
         minutes, seconds = divmod(round(left_s), 60)

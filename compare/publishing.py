@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from compare import extent, results
+from compare import extent, machines, results
 from compare.circumstances import Run
 from compare.records import Row
-from compare.report import csv_table, markdown, markdown_pictures, terminal, terminal_reasons
+from compare.report import csv_table, legend, markdown, markdown_pictures, terminal, terminal_reasons
+from compare.report.markdown_text import escape
 from compare.values import Format
 
 if TYPE_CHECKING:
@@ -34,23 +35,44 @@ def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain:
 
 
 def show(run: Run, rows: Sequence[Row], console: Console, explain: bool = False) -> None:
-    """The tables on the terminal."""
-    terminal.render(run, rows, console)
-    if explain:
-        terminal_reasons.render(run, extent.first(rows, terminal.MOST_ROWS), console)
+    """The tables on the terminal, of each kind of machine by themselves."""
+    parts = machines.parts(run, rows)
+    if len(parts) > 1 and (incomplete := legend.incomplete(run, rows)):
+        console.print(f"{legend.ON_ALL_KINDS}: {incomplete}")
+    for at, (part, found) in enumerate(parts, 1):
+        if len(parts) > 1:
+            console.rule(legend.kind_of_machine(part, at, len(parts)), align="left")
+        terminal.render(part, found, console)
+        if explain:
+            terminal_reasons.render(part, extent.first(found, terminal.MOST_ROWS), console)
 
 
 def write(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Format]) -> list[str]:
-    """The files of a report; which they are, and what is missing because an extra is not installed."""
+    """The files of a report, for each kind of machine in a folder of its own where there are several.
+
+    Returns which they are, and what is missing because an extra is not installed.
+    """
+    parts = machines.parts(run, rows)
+    said: list[str] = []
+    for at, (part, found) in enumerate(parts, 1):
+        folder = out / f"kind-of-machine-{at}" if len(parts) > 1 else out
+        folder.mkdir(exist_ok=True)
+        kind = legend.kind_of_machine(part, at, len(parts)) if len(parts) > 1 else ""
+        said += files_of(part, found, folder, formats, kind)
+    lacks = [NO_PICTURES] * bool(PICTURED & set(formats) and not installed("matplotlib"))
+    return list(dict.fromkeys(said + lacks))
+
+
+def files_of(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Format], kind: str = "") -> list[str]:
+    """The files of rows that may all be compared; ``kind``: of which machines they are."""
     drawn = pictures(run, rows) if PICTURED & set(formats) else []
     if "markdown" in formats:
         write_pictures(drawn, out / markdown_pictures.FOLDER)
     missing = {name: lacking(name) for name in FILES if name in formats}
     for name in missing:
         if not missing[name]:
-            (out / FILES[name]).write_text(text(name, run, rows, drawn), encoding="utf-8", newline="")
-    said = [missing[name] or str(out / FILES[name]) for name in missing]
-    return said + [NO_PICTURES] * bool(PICTURED & set(formats) and not installed("matplotlib"))
+            (out / FILES[name]).write_text(text(name, run, rows, drawn, kind), encoding="utf-8", newline="")
+    return [missing[name] or str(out / FILES[name]) for name in missing]
 
 
 def write_pictures(drawn: Sequence[Picture], folder: Path) -> None:
@@ -61,16 +83,17 @@ def write_pictures(drawn: Sequence[Picture], folder: Path) -> None:
         (folder / f"{each.name}.svg").write_text(each.svg, encoding="utf-8")
 
 
-def text(name: Format, run: Run, rows: Sequence[Row], drawn: Sequence[Picture] = ()) -> str:
+def text(name: Format, run: Run, rows: Sequence[Row], drawn: Sequence[Picture] = (), kind: str = "") -> str:
     """A report in one format that is a file."""
     if name == "csv":
         return csv_table.render(run, rows)
     if name == "html":
-        from compare.report import page
+        from compare.report import page as html
 
-        return page.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn])
+        return html.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn])
     named = [(each.name, each.title, each.caption) for each in drawn]
-    return markdown.render(run, rows, markdown_pictures.pictured(named))
+    page = markdown.render(run, rows, markdown_pictures.pictured(named))
+    return f"**{escape(kind)}**\n\n{page}" if kind else page
 
 
 def pictures(run: Run, rows: Sequence[Row]) -> list[Picture]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from compare import results
-from compare.circumstances import Line, Run
+from compare.circumstances import Line, Node, Run
 from compare.records import Contender, Measurement, PassName, PassResult, Problem, Row
 
 Rounds = dict[PassName, tuple[int, int]]  # of each pass by the device's clock and by the wall
@@ -31,6 +31,7 @@ class Found(NamedTuple):
 def read(path: Path) -> Found:
     """All of a file that is right.  Raises ValueError where no run record is, or one of a newer schema."""
     run: Run | None = None
+    nodes: list[Node] = []
     rows: list[Row] = []
     faults: list[str] = []
     check = Check()
@@ -38,11 +39,14 @@ def read(path: Path) -> Found:
         for number, record in results.decoded(path, msgspec.json.Decoder(Line)):
             if isinstance(record, Run):
                 run = record
+            elif isinstance(record, Node):
+                nodes.append(record)
             elif fault := record if isinstance(record, str) else check.fault(record, number):
                 faults.append(f"{path}, line {number}: {fault}")
             elif not isinstance(record, str):
                 rows.append(record)
-    return Found(results.last_run(path, [run] if run else []), sorted(rows, key=lambda row: row.process), faults)
+    known = results.placed(results.last_run(path, [run] if run else []), nodes)
+    return Found(known, sorted(rows, key=lambda row: row.process), faults)
 
 
 class Check:

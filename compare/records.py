@@ -1,6 +1,6 @@
 """Every type that crosses from one room of the program to another: frozen, with the unit in the field's name.
 
-The four records that stand in ``results.jsonl`` (Run, Measurement, Skip, Failure) carry their ``kind`` as a tag;
+The records that stand in ``results.jsonl`` (Run, Node, Measurement, Skip, Failure) carry their ``kind`` as a tag;
 docs/results.md describes the file.  Times are seconds, sizes are bytes.
 """
 
@@ -22,7 +22,6 @@ PassName = Literal["forward", "backward", "step"]
 Device = Literal["cpu", "gpu"]
 Layout = Literal["btnh", "bnth"]
 FailureStatus = Literal["OOM", "CRASH", "TIMEOUT", "ERROR"]
-
 DTYPES: tuple[Dtype, ...] = ("float32", "bfloat16", "float16")
 PRECISIONS: tuple[Precision, ...] = ("ieee", "tf32", "default")
 LAYOUTS: tuple[Layout, ...] = ("btnh", "bnth")
@@ -79,9 +78,9 @@ class Problem(Record, frozen=True):
         length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
         heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
         precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
-        stack = f" D={self.devices}" * (self.devices > 1) + f" L={self.layers}" * (self.layers > 1)
-        layout = f" {self.layout}" * (self.layout != "btnh")
-        return f"B={self.batch} {length} {heads} H={self.head_dim}{stack}{layout} {self.mask} {self.dtype}{precision}"
+        more = f" D={self.devices}" * (self.devices > 1) + f" L={self.layers}" * (self.layers > 1)
+        more += f" {self.layout}" * (self.layout != "btnh")
+        return f"B={self.batch} {length} {heads} H={self.head_dim}{more} {self.mask} {self.dtype}{precision}"
 
 
 class Contender(Record, frozen=True):
@@ -121,9 +120,8 @@ class Kernel(Record, frozen=True):
 class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
-    ``communication_s``: how long the busiest of several devices sent, received or waited in one iteration, ``hidden_s``
-    of that while it computed.  ``graph_launches`` counts the CUDA graphs launched in one iteration.  ``repeats`` holds
-    the same pass in further processes, by their number; it stands in no file, where each process has its own row.
+    ``communication_s``, ``hidden_s`` and ``graph_launches`` are one iteration's (docs/results.md).  ``repeats``: the same
+    pass in further processes, by their number; it stands in no file, where each process has its own row.
     """
 
     device_s: Samples
@@ -198,16 +196,23 @@ class Conditions(Record, frozen=True):
     busy: bool = False
 
 
-class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
-    """One measured case in one process.
-
-    ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
-    ``warm_costs``: ``costs`` once more with every compile cache warm.
-    ``ran``: which variant ran, where the contender's chooses one.
-    """
+class Outcome(Record, frozen=True, kw_only=True, tag_field="kind"):
+    """What every row says: which case it is, in which process, and on a cluster on which node and device."""
 
     problem: Problem
     contender: Contender
+    process: Count = 1
+    node: str = ""
+    device_name: str = ""
+
+
+class Measurement(Outcome, frozen=True, tag="measurement"):
+    """One measured case in one process.
+
+    ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
+    ``warm_costs``: with every compile cache warm.  ``ran``: which variant ran, where the contender's chooses one.
+    """
+
     passes: dict[PassName, PassResult]
     saved_bytes: Bytes | None
     input_bytes: Bytes
@@ -218,35 +223,28 @@ class Measurement(Record, frozen=True, tag_field="kind", tag="measurement"):
     alone: bool = False
     warnings: tuple[Notice, ...] = ()
     conditions: Conditions | None = None
-    process: Count = 1
     streams: dict[PassName, Samples] = msgspec.field(default_factory=dict)
     warm_costs: dict[str, Cost] = msgspec.field(default_factory=dict)
     ran: str = ""
 
 
-class Skip(Record, frozen=True, tag_field="kind", tag="skip"):
+class Skip(Outcome, frozen=True, tag="skip"):
     """A case that was not started, and why."""
 
-    problem: Problem
-    contender: Contender
     reason: str
     predicted_bytes: Bytes | None = None
     available_bytes: Bytes | None = None
-    process: Count = 1
 
 
-class Failure(Record, frozen=True, tag_field="kind", tag="failure"):
+class Failure(Outcome, frozen=True, tag="failure"):
     """A case that was started and gave no numbers, and why."""
 
-    problem: Problem
-    contender: Contender
     status: FailureStatus
     stage: str
     reason: str
     predicted_bytes: Bytes | None = None
     refused_bytes: Bytes | None = None
     device_bytes: Bytes | None = None
-    process: Count = 1
 
 
 Row = Measurement | Skip | Failure

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from compare import merging, processes, publishing, reading
+from compare import machines, merging, processes, publishing, reading
 from compare.circumstances import Run
 from compare.environment import printable
 from compare.publishing import FILES
@@ -35,6 +35,9 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     """All that was asked for.  Raises ValueError or OSError where there is nothing to read or nowhere to write."""
     formats = chosen(options.format, options.out)
     found = read(options.results, printable(shlex.join(["python", "-m", "compare", *given])))
+    if options.out is None and formats[0] != "terminal":
+        run, rows = machines.only_kind(found[0], found[1], "a report each: give a folder for them, -o DIR")
+        found = run, rows, found[2]
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
     return Wanted(*found, formats)

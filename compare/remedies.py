@@ -88,9 +88,10 @@ def solutions(rows: Iterable[Row]) -> list[Solution]:
     """Every row that applies a remedy and has a base, in the order of the rows."""
     known = [row for row in measurements(rows) if trusted(row) and row.problem.devices == 1]
     bases: dict[tuple[object, ...], list[Measurement]] = {}
-    for row in filter(_is_base, known):
-        bases.setdefault(_sizes(row), []).append(row)
-    found = ((row, base_of(row, bases.get(_sizes(row), [])), remedies_of(row)) for row in known)
+    for row in known:
+        if row.contender.variant == "naive" and row.problem.dtype == "float32":
+            bases.setdefault(_sizes(row), []).append(row)
+    found = ((row, base_of(row, bases.get(_sizes(row), ())), remedies_of(row)) for row in known)
     return [solution(row, base, named) for row, base, named in found if base is not None and named]
 
 
@@ -121,10 +122,6 @@ def base_of(row: Measurement, bases: Sequence[Measurement]) -> Measurement | Non
         return PREFERRED.index(each.problem.matmul_precision), other_mode, masks.index(each.problem.mask)
 
     return min(fitting, key=rank, default=None)
-
-
-def _is_base(row: Measurement) -> bool:
-    return row.contender.variant == "naive" and row.problem.dtype == "float32"
 
 
 def _sparse(problem: Problem) -> bool:

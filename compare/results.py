@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from compare import processes
-from compare.circumstances import SCHEMA_VERSION, Line, Run
+from compare.circumstances import SCHEMA_VERSION, Line, Node, Run
 from compare.records import Row
 
 RESULTS = "results.jsonl"
@@ -29,6 +30,12 @@ class Log:
         with self._path.open("ab") as file:
             file.write(self._encoder.encode(record) + b"\n")
 
+    def append_run(self, run: Run) -> None:
+        """Write a whole run record, its nodes as lines of their own."""
+        self.append(replace(run, nodes=()))
+        for node in run.nodes:
+            self.append(node)
+
 
 class Header(msgspec.Struct):
     """All that can be read of a run record whatever its schema."""
@@ -45,9 +52,15 @@ def read(path: Path) -> tuple[Run, list[Row]]:
 
 
 def lines(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a file and the rows as they stand: one for each case in each process."""
+    """The last run record of a file, with its nodes, and the rows: one for each case in each process."""
     records = whole(path, msgspec.json.Decoder(Line))
-    return last_run(path, records), [record for record in records if not isinstance(record, Run)]
+    nodes = [record for record in records if isinstance(record, Node)]
+    return placed(last_run(path, records), nodes), [each for each in records if not isinstance(each, Run | Node)]
+
+
+def placed(run: Run, nodes: Iterable[Node]) -> Run:
+    """The run record with its nodes; of each the last one is complete."""
+    return replace(run, nodes=tuple({node.name: node for node in nodes}.values()))
 
 
 def whole(path: Path, decoder: msgspec.json.Decoder[Kind]) -> list[Kind]:

@@ -5,7 +5,7 @@ A failure ends its worker and nothing else.  What ran out of memory beside other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -128,7 +128,7 @@ class OneProcess:
                 self._record(rows, row)
 
         race = Race(self._fleet, self.settings, problem, self._folder, lambda text: self._say(problem, text))
-        race.laddered = problem == self.plan.problems[0] and self._process == 1
+        race.laddered = self.plan.laddered and problem == self.plan.problems[0] and self._process == 1
         for row in race.run(contenders, fail):
             self._record(rows, replace(row, alone=alone) if isinstance(row, Measurement) else row)
         return again
@@ -188,3 +188,9 @@ class OneProcess:
             refused_bytes=failed.refused_bytes,
             device_bytes=max((each.total_bytes for each in self._fleet.reports.values()), default=0) or None,
         )
+
+
+def failed_logs(folder: Path, rows: Iterable[Row]) -> list[tuple[str, Path]]:
+    """Where a case failed, what its worker and the libraries in it said, each under a name of its own."""
+    failed = any(isinstance(row, Failure) for row in rows)
+    return [(f"{log.parent.name}-{log.name}", log) for log in folder.glob("*/*.log")] if failed else []

@@ -19,20 +19,24 @@ from rich.console import Console
 from compare import environment, processes, rating, results
 from compare.__version__ import VERSION
 from compare.cases import Plan
-from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run
+from compare.circumstances import SCHEMA_VERSION, DeviceReport, Node, Run
 from compare.device_rate import DeviceRate, LinkRate
 from compare.progress import Display
-from compare.records import Failure, Problem, Row
-from compare.runner import Runner
+from compare.records import Problem, Row
+from compare.runner import Runner, failed_logs
 
 
 class Study:
-    """Listens to a run: keeps its rows, appends them to the results file, and passes everything on to the display."""
+    """Listens to a run: appends its rows to the results file, and passes everything on to the display.
+
+    It keeps the rows of unfinished problems alone, so that a long sweep needs no more memory than a short one.
+    """
 
     def __init__(self, plan: Plan, cache: Path, display: Display) -> None:
         self._display = display
         self._log = results.Log(plan.out / results.RESULTS)
-        self.rows: list[Row] = []
+        self._nodes: dict[str, Node] = {}
+        self._unfinished: dict[Problem, list[Row]] = {}
         self.run = run_record(plan, cache)
         self._log.append(self.run)
 
@@ -60,25 +64,34 @@ class Study:
         """What is being done now."""
         self._display.stage(problem, text)
 
+    def say(self, text: str) -> None:
+        """What is going on, on a terminal."""
+        self._display.say(text)
+
     def recorded(self, row: Row) -> None:
         """A finished case is written before anything else can happen."""
         self._log.append(row)
-        self.rows.append(row)
+        self._unfinished.setdefault(row.problem, []).append(row)
 
     def finished(self, problem: Problem, process: int) -> None:
         """A problem is finished in one process; shown once it is so in all."""
-        rows = processes.joined(row for row in self.rows if row.problem == problem)
-        self._display.finished(rows if process == self.run.settings.processes else ())
+        last = process == self.run.settings.processes
+        self._display.finished(problem, processes.joined(self._unfinished.pop(problem, ())) if last else ())
 
-    def ordered(self, plan: Plan) -> list[Row]:
-        """A row for each case in the order of the plan."""
-        problems, contenders = list(plan.problems), list(plan.contenders)
-        rows = processes.joined(self.rows)
-        return sorted(rows, key=lambda row: (problems.index(row.problem), contenders.index(row.contender)))
+    def placed(self, found: Node) -> None:
+        """What is known of a node of a cluster, once more of it is known."""
+        known = self._nodes.get(found.name, found)
+        backends = {each.backend: each for each in (*found.backends, *known.backends)}
+        more = replace(
+            known, backends=tuple(backends.values()), rates=known.rates or found.rates, links=known.links or found.links
+        )
+        if more != self._nodes.get(found.name):
+            self._nodes[found.name] = more
+            self._log.append(more)
 
 
 def run_record(plan: Plan, cache: Path) -> Run:
-    """The circumstances of the run, before any backend has started."""
+    """The circumstances of the run, before any backend has started; nodes of a cluster have a host of their own."""
     workers = {
         name: value.replace(str(cache), "<run>") for name, value in environment.fair(plan.settings, cache).items()
     }
@@ -90,8 +103,8 @@ def run_record(plan: Plan, cache: Path) -> Run:
         settings=plan.settings,
         code=environment.code(contender.variant for contender in plan.contenders),
         planned_cases=len(plan.problems) * len(plan.contenders),
-        host=environment.host(),
-        environment={"set": workers, "inherited": environment.relevant(os.environ)},
+        host={} if plan.cluster_cpus else environment.host(),
+        environment={"set": workers, "inherited": {} if plan.cluster_cpus else environment.relevant(os.environ)},
     )
 
 
@@ -109,25 +122,37 @@ def measure(plan: Plan, console: Console) -> Measured:
     if plan.note:
         console.print(plan.note, markup=False)
     with tempfile.TemporaryDirectory(prefix="compare-") as folder, Display(plan, console) as display, terminable():
-        study = Study(plan, Path(folder), display)
+        study, interrupted = Study(plan, Path(folder), display), False
         try:
-            for rates in rating.rated(plan, Path(folder)):
-                study.rated(rates)
-            for link in rating.linked(plan, Path(folder)):
-                study.linked(link)
-            Runner(plan, Path(folder), study).run()
+            execute(plan, Path(folder), study)
         except KeyboardInterrupt:
+            interrupted = True
             console.print("interrupted: the finished rows are kept")
-            return Measured(True, study.run, study.ordered(plan), study.rows)
-        keep_logs(Path(folder), plan.out, study.rows)
-        return Measured(False, study.run, study.ordered(plan), study.rows)
+        run, rows = results.lines(plan.out / results.RESULTS)
+        for name, log in failed_logs(Path(folder), () if interrupted else rows):
+            shutil.copy(log, plan.out / name)
+        return Measured(interrupted, run, ordered(rows, plan), rows)
 
 
-def keep_logs(folder: Path, out: Path, rows: Sequence[Row]) -> None:
-    """Where a case failed, what its worker and the libraries in it said is kept beside the results."""
-    if any(isinstance(row, Failure) for row in rows):
-        for log in folder.glob("*/*.log"):
-            shutil.copy(log, out / f"{log.parent.name}-{log.name}")
+def execute(plan: Plan, folder: Path, study: Study) -> None:
+    """Measure everything, on a cluster where there is one."""
+    if plan.cluster_cpus:
+        from compare.cluster.sweep import Sweep  # Ray is an extra
+
+        Sweep(plan, study).run()
+        return
+    for rates in rating.rated(plan, folder):
+        study.rated(rates)
+    for link in rating.linked(plan, folder):
+        study.linked(link)
+    Runner(plan, folder, study).run()
+
+
+def ordered(rows: Sequence[Row], plan: Plan) -> list[Row]:
+    """A row for each case in the order of the plan."""
+    problems = {problem: at for at, problem in enumerate(plan.problems)}
+    contenders = {contender: at for at, contender in enumerate(plan.contenders)}
+    return sorted(processes.joined(rows), key=lambda row: (problems[row.problem], contenders[row.contender]))
 
 
 @contextmanager

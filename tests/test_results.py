@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.circumstances import Line, Run
+from compare.circumstances import Line, Node
 from compare.errors import NOT_FINITE
 from compare.records import Agreement, Contender, Failure, Measurement, PassResult, Problem, Record, Skip
 from compare.results import RESULTS, Log, read
@@ -21,7 +21,8 @@ RUN = samples.run()
 MEASUREMENT = samples.measurement(PROBLEM, jitter=0.1, alone=True)
 SKIP = samples.skip(PROBLEM, predicted_bytes=48 * 10**9)
 FAILURE = samples.out_of_memory(PROBLEM)
-KINDS: dict[str, Line] = {"run": RUN, "measurement": MEASUREMENT, "skip": SKIP, "failure": FAILURE}
+NODE = Node(name="a", host={"cores": "2"}, inherited={}, backends=RUN.backends)
+KINDS: dict[str, Line] = {"run": RUN, "measurement": MEASUREMENT, "skip": SKIP, "failure": FAILURE, "node": NODE}
 
 
 @pytest.fixture
@@ -42,6 +43,12 @@ def test_all_four_kinds_come_back_as_they_were(path: Path) -> None:
     assert len(lines) == 4
 
 
+def test_of_each_node_the_last_line_counts(path: Path) -> None:
+    other, quiet = replace(NODE, name="b"), replace(NODE, backends=())
+    write(path, RUN, quiet, other, SKIP, NODE)
+    assert read(path) == (replace(RUN, nodes=(NODE, other)), [SKIP])
+
+
 def test_a_whole_run_comes_back(path: Path) -> None:
     rows = samples.nine_problems()
     write(path, RUN, *rows)
@@ -54,10 +61,9 @@ def test_each_record_carries_its_kind(path: Path, kind: str) -> None:
     assert json.loads(line)["kind"] == kind
 
 
-def test_there_are_exactly_four_kinds() -> None:
-    assert {each.__struct_config__.tag for each in (Run, Measurement, Skip, Failure)} == set(KINDS)
-    assert {each.__struct_config__.tag_field for each in (Run, Measurement, Skip, Failure)} == {"kind"}
-    assert set(Line.__args__) == {Run, Measurement, Skip, Failure}
+def test_there_are_exactly_five_kinds() -> None:
+    assert {each.__struct_config__.tag for each in Line.__args__} == set(KINDS)
+    assert {each.__struct_config__.tag_field for each in Line.__args__} == {"kind"}
 
 
 @settings(max_examples=50, deadline=None)
@@ -134,7 +140,7 @@ def test_a_file_without_a_run_is_refused(path: Path) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("record", [Problem, Contender, Measurement, Agreement, PassResult, Skip, Failure])
+@pytest.mark.parametrize("record", [Node, Problem, Contender, Measurement, Agreement, PassResult, Skip, Failure])
 def test_every_field_of_the_file_stands_in_its_description(record: type[Record]) -> None:
     text = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
     unwritten = {"repeats"}  # stands in no file

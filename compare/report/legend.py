@@ -15,6 +15,7 @@ from compare.report.verdict_words import verdict_note
 from compare.summary import WIDENED_FROM, processes_of, reference_of, target_half_width, trusted
 
 MOST_LABELS = 3
+ON_ALL_KINDS = "All kinds of machine together"
 STOPPED = {
     "steady": "steady: stopped once every ratio (one contender: every median) was known to ±{target:g}%",
     "budget": "budget: stopped when the time of its cases was spent",
@@ -32,11 +33,10 @@ def facts(run: Run, rows: Sequence[Row], shown: str = "") -> list[tuple[str, str
     budget = f"{settings.samples} samples" if settings.samples else f"{settings.budget_s:g} s per case"
     chosen = {
         "date": run.date,
-        "incomplete": f"{len(rows)} of {run.planned_cases} planned cases"
-        if len(rows) < (run.planned_cases or 0)
-        else "",
+        "incomplete": incomplete(run, rows),
         "shown": shown,
         "command": run.command,
+        "nodes": nodes_line(run),
         "merged from": "; ".join(f"{source.command} ({source.date})" for source in run.sources),
         **{report.backend: backend_line(report) for report in run.backends},
         "float32 matmul": ", ".join(precisions),
@@ -49,6 +49,25 @@ def facts(run: Run, rows: Sequence[Row], shown: str = "") -> list[tuple[str, str
         "seed": str(settings.seed),
     }
     return [(name, fmt.one_line(value)) for name, value in chosen.items() if value]
+
+
+def incomplete(run: Run, rows: Sequence[Row]) -> str:
+    """How much of what was planned is there, where some of it is not."""
+    planned = run.planned_cases or 0
+    return f"{len(rows)} of {planned} planned cases" if len(rows) < planned else ""
+
+
+def nodes_line(run: Run) -> str:
+    """How many nodes of a cluster measured, and their names."""
+    names = [node.name for node in run.nodes]
+    more = f" and {len(names) - MOST_LABELS} more" if len(names) > MOST_LABELS else ""
+    return f"{len(names)}: {', '.join(names[:MOST_LABELS])}{more}" if names else ""
+
+
+def kind_of_machine(run: Run, number: int, count: int) -> str:
+    """What stands above the report on one of several kinds of machine."""
+    devices = " and ".join(dict.fromkeys(report.device_name for report in run.backends)) or "no device known"
+    return fmt.one_line(f"Kind of machine {number} of {count}: {devices}; its rows are compared with no others")
 
 
 def processes_line(planned: int, rows: Sequence[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "many simulated devices": ("--device cpu --devices 2 64", ["--devices 64", "up to 16"]),
     "longest sequence of devices": ("--devices 2 --max-seq-len", ["--max-seq-len", "--devices"]),
     "cold caches of devices": ("--devices 1 2 --cache cold", ["--cache cold", "--devices"]),
+    "executor": ("--executor slurm", ["--executor", "local", "ray"]),
+    "address without an executor": ("--address head:6379", ["--address", "--executor ray"]),
+    "address that is none": ("--executor ray --address head", ["--address", "HOST:PORT", "auto", "'head'"]),
+    "longest sequence of a cluster": ("--executor ray --max-seq-len", ["--max-seq-len", "--executor ray"]),
+    "dry run of a cluster": ("--executor ray --dry-run", ["--dry-run", "--executor ray"]),
     "option": ("--sequence 4", ["--sequence"]),
     "stray word": ("naive", ["naive"]),
 }
@@ -76,6 +82,20 @@ def test_more_threads_than_cpus(capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal(capsys, [*SMALL, "--threads", str(available + 1)])
     assert f"--threads {available + 1}" in line
     assert f"possible: 1 to {available}" in line
+
+
+def test_a_cluster_without_ray(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "find_spec", lambda _: None)
+    line = refusal(capsys, ["--executor", "ray"])
+    assert all(word in line for word in ("--executor ray", "not installed", "pip install '.[ray]'"))
+
+
+def test_a_cluster_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    line = refusal(capsys, ["--executor", "ray", "--address", address])
+    assert f"--address {address}: no Ray cluster answers there" in line
 
 
 def test_a_gpu_where_there_is_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
