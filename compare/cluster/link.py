@@ -126,7 +126,7 @@ class Task:
 def wait(tasks: Sequence[Task], timeout_s: float = TICK_S) -> list[Task]:
     """The tasks with news, as soon as there are some or the time is over."""
     by_stream = {task.stream: task for task in tasks}
-    ready, _ = ray.wait(list(by_stream), timeout=timeout_s)
+    ready = ray.wait(list(by_stream), timeout=timeout_s)[0] if tasks else []
     return [by_stream[each] for each in ready]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests import samples
 from tests.run_fake import FAKES, no_rates
 
 ROOT = Path(__file__).resolve().parents[2]
+BUSY_S = 0.1
 HOOK = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # how Ray is told of a hook from outside of the program
 
 
@@ -70,6 +72,7 @@ def no_worker(self: Fleet, contender: Contender) -> None:
 
 
 def invented(self: Race, contenders: Sequence[Contender], fail: object) -> Iterator[Row]:
-    """A row for each contender."""
+    """A row for each contender, after so long that a node is busy whenever it is killed."""
+    time.sleep(BUSY_S)
     for contender in contenders:
         yield samples.measurement(self._problem, contender)
