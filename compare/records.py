@@ -120,7 +120,7 @@ class Kernel(Record, frozen=True):
 class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
-    ``communication_s``, ``hidden_s`` and ``graph_launches`` are one iteration's (docs/results.md).  ``repeats``: the same
+    ``communication_s``, ``hidden_s`` and ``graph_launches`` are one iteration's (docs/results.md).  ``repeats``: that
     pass in further processes, by their number; it stands in no file, where each process has its own row.
     """
 
