@@ -84,7 +84,8 @@ def joined(runs: Sequence[Run], command: str) -> Run:
     sources = tuple(dict.fromkeys(source for run in runs for source in sources_of(run)))
     backends = {each.backend: each for run in reversed(runs) for each in reversed(run.backends)}
     rates = {(each.backend, each.dtype, each.matmul_precision): each for run in reversed(runs) for each in run.rates}
-    links = {(each.backend, each.devices): each for run in reversed(runs) for each in run.links}
+    known = [each for run in reversed(runs) for each in run.links]
+    links = {(each.backend, each.devices): each for each in sorted(known, key=lambda each: each.bytes_per_s or 0.0)}
     nodes = {each.name: each for run in reversed(runs) for each in reversed(run.nodes)}
     planned = [source.planned_cases for source in sources]
     return replace(

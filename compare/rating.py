@@ -16,7 +16,7 @@ from compare.messages import Failed, Unsupported
 from compare.records import Device, Problem
 
 STREAM_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**30}
-LINK_BYTES: dict[Device, int] = {"cpu": 2**22, "gpu": 2**30}
+LINK_BYTES = 2**30
 MOST_STREAM_BYTES = 2**30
 OVER_CACHE = 4  # the array is at least so many times as large as a CPU's last-level cache
 MATMUL_SIZE: dict[Device, int] = {"cpu": 1024, "gpu": 8192}
@@ -37,7 +37,9 @@ def rated(plan: Plan, folder: Path) -> Iterator[tuple[DeviceRate, ...]]:
 
 
 def linked(plan: Plan, folder: Path) -> Iterator[LinkRate]:
-    """How fast devices that share a sequence send to each other, for each number of them and each backend."""
+    """How fast devices that share a sequence send to each other, for each number and backend; real ones alone."""
+    if plan.settings.device == "cpu":
+        return
     place = folder / "links"
     place.mkdir()
     fleet = Fleet(plan.settings, place, lambda _: None)
@@ -45,7 +47,7 @@ def linked(plan: Plan, folder: Path) -> Iterator[LinkRate]:
         fleet.lay_over(devices)
         for name in plan.backends:
             contender = next(each for each in plan.contenders if each.backend == name)
-            reply = fleet.ask_fresh(contender, Link(size_bytes=LINK_BYTES[plan.settings.device]), environment.RECYCLE)
+            reply = fleet.ask_fresh(contender, Link(size_bytes=LINK_BYTES), environment.RECYCLE)
             yield LinkRate(
                 backend=name,
                 devices=devices,

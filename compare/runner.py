@@ -160,7 +160,7 @@ class OneProcess:
     def _refusal(self, problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str | None:
         alone = replace(contender, variant="fused", entrant=1)
         if contender.variant in SEQUENCE_PARALLEL and problem.devices == 1 and alone in contenders:
-            return f"on one device it runs what {alone.name} runs, which is measured"
+            return f"on one device it runs what {alone.name} runs, a contender here"
         return composing.refusal(problem, contender.variant) or self._missing_mode(contender)
 
     def _share_of_memory(self) -> str:

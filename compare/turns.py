@@ -115,7 +115,7 @@ class Turns:
             else:
                 good[at] = found
         typical = timeline.typical(each for found in good.values() for each in found)
-        sent_s, hidden_s = timeline.communication(typical) if typical and self._session.devices else (None, None)
+        sent_s, hidden_s = timeline.communication(typical) if typical and self._shared else (None, None)
         return Seen(
             contender=key[0],
             pass_name=key[1],
@@ -126,6 +126,11 @@ class Turns:
             hidden_s=hidden_s,
             graph_launches=typical.graph_launches if typical else 0,
         )
+
+    @property
+    def _shared(self) -> bool:
+        """Whether real devices share the problem: simulated ones are one device in a trace."""
+        return self._session.devices is not None and self._session.device == "gpu"
 
     def _changed(self, key: Key, now: Counter[str]) -> str | None:
         """Profilers lose events: two traces in a row must show the same kernels, and later ones these."""

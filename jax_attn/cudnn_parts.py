@@ -10,13 +10,14 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
-from jax._src.cudnn import fused_attention_stablehlo as cudnn
 
 Part = tuple[Array, Array]
 
 
 def forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> Part:
     """q [B, T, N, H] on k [B, S, K, H] and v [B, S, K, H]: out [B, T, N, H] and float32 log-sum-exp [B, T, N, 1]."""
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn  # private: nothing else shall need it
+
     out, log_sum = cudnn._dot_product_attention_fwd_p.bind(  # type: ignore[no-untyped-call]
         q, k, v, *_unused(q, 7), is_training=True, **_settings(scale, causal)
     )
@@ -27,6 +28,8 @@ def backward(
     d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool
 ) -> tuple[Array, Array, Array]:
     """dQ, dK and dV of a part: of ``whole``, output and log-sum-exp over all keys, only these keys' share."""
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
     out, log_sum = whole[0].astype(q.dtype), whole[1][..., 0].swapaxes(1, 2)
     d_q, d_k, d_v = cudnn._dot_product_attention_bwd_p.bind(  # type: ignore[no-untyped-call]
         q, k, v, *_unused(q, 7), log_sum, out, d_out, **_settings(scale, causal)
@@ -40,6 +43,8 @@ def _unused(q: Array, count: int) -> list[Array]:
 
 
 def _settings(scale: float, causal: bool) -> dict[str, Any]:
+    from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
     return {
         "scale": scale,
         "seed": 0,

@@ -24,7 +24,7 @@ PRODUCT_ENDS = tuple(END + name for name in ASYNCHRONOUS)
 FOLLOWED = "ThunkExecutor::Execute"
 DONE = (FOLLOWED, END, "ThreadpoolListener::")
 GPU = re.compile(r"/device:GPU:(\d+)")  # the name of a plane
-ALLOCATOR = re.compile(r"GPU_(\d+)_")
+ALLOCATOR = re.compile(r"GPU_(?:[a-z]+_)?(\d+)_")  # XLA's for buffers of collectives has a word more
 NUMBERED_MEMSET = re.compile(r"^Memset \d+$")  # the same one carries another number from call to call
 SOURCE = "XPlane allocation events"
 

@@ -17,7 +17,7 @@ WINDOW = event("compare:step", 0, 1000)
 
 
 def read(**planes: list[list[SimpleNamespace]]) -> Trace:
-    names = {"host": "/host:CPU", "gpu": "/device:GPU:0"}
+    names = {"host": "/host:CPU", "gpu": "/device:GPU:0", "other": "/device:GPU:1"}
     return profiler._read(
         SimpleNamespace(
             planes=[
@@ -105,3 +105,13 @@ def test_what_shares_no_moment_with_a_window_is_left_out() -> None:
     windows = [event("compare:step", 100, 200), event("compare:step", 300, 400)]
     ops = [event("exp.1", start, start + 20, hlo_op="exp.1") for start in (50, 79, 80, 150, 200, 201, 240, 290, 401)]
     assert [span.start_ns for span in read(host=[windows, ops]).work] == [80, 150, 200, 290]
+
+
+def test_each_gpu_has_its_own_work_and_memory() -> None:
+    def taken(at_ns: int, allocator: str) -> SimpleNamespace:
+        return event("MemoryAllocation", at_ns, at_ns, requested_bytes=at_ns, allocator_name=allocator)
+
+    memory = [taken(100, "GPU_0_bfc"), taken(200, "GPU_1_bfc"), taken(300, "GPU_collectivememory_1_bfc")]
+    found = read(host=[[WINDOW, *memory]], gpu=[[event("a", 10, 20)]], other=[[event("b", 10, 90)]])
+    assert found.work == [Span("a", 10, 20, 0), Span("b", 10, 90, 1)]
+    assert found.allocations == [Allocation(100, 100, 0), Allocation(200, 200, 1), Allocation(300, 300, 1)]

@@ -24,7 +24,7 @@ COMMUNICATION = (
     "What a device sends and receives, in the iteration whose kernels are listed. Communicating: how long the busiest "
     "device sent, received or waited for others; hidden: how much of that while it computed. Sent: what each device "
     "sends in a pass, by its scheme. Least: a D-th of one device's time, or what sending takes over the link by "
-    "itself, whichever is longer, and its share of the time measured."
+    "itself, at the better of the backends' rates, whichever is longer, and its share of the time measured."
 )
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from compare import floor, ranks, rating, timeline
+from compare import floor, merging, ranks, rates, rating, timeline, zigzag
 from compare.device_rate import Linked, LinkRate
 from compare.messages import Failed
 from compare.options import parse
 from compare.records import Contender, Measurement, Problem
 from compare.report import floor_words, markdown
 from compare.report import format as fmt
+from compare.runner import OneProcess
 from compare.scaling import scaled
 from compare.timeline import Allocation, Iteration, Span, Trace
 from compare.traffic import sent_bytes
@@ -36,17 +40,19 @@ def test_what_is_sent_while_the_device_computes_is_hidden() -> None:
 
 
 def test_of_several_devices_in_one_trace_the_busiest_counts() -> None:
-    work = [Span("a", 0, 60, 0), Span("b", 10, 50, 1), Span("c", 70, 95, 1), Span(NCCL, 60, 65, 0)]
+    work = [Span("a", 0, 60, 0), Span("a", 10, 50, 1), Span("c", 62, 85, 1), Span(NCCL, 60, 65, 0)]
     [one] = timeline.iterations(Trace([Span("step", 0, 100)], work, []))
-    assert round(one.device_s * 1e9) == 65  # and neither 95, all devices together, nor 130, their sum
-    assert {kernel.name for kernel in timeline.kernels(one)} == {"a", NCCL}
-    assert one.kernels == {"a": 1, "b": 1, "c": 1, NCCL: 1}  # all must be there in each iteration
+    assert round(one.device_s * 1e9) == 65  # and neither 85, all devices together, nor 128, their sum
+    assert {kernel.name: kernel.count for kernel in timeline.kernels(one)} == {"a": 1, NCCL: 1}
+    assert one.kernels == {"a": 2, "c": 1, NCCL: 1}  # all must be there in each iteration
     assert [round(each * 1e9) for each in timeline.communication(one)] == [5, 0]
 
 
 def test_the_peak_is_that_of_the_fullest_device() -> None:
     taken = [Allocation(1, 100, 0), Allocation(2, 70, 1), Allocation(3, -100, 0), Allocation(4, 70, 1)]
     assert timeline.peak_and_rest(Trace([Span("step", 0, 9)], [], taken), "step") == (140, 140)
+    kept = [*taken, Allocation(5, 30, 0)]
+    assert timeline.peak_and_rest(Trace([Span("step", 0, 9)], [], kept), "step") == (140, 140)  # not 170
 
 
 def test_the_slowest_process_tells_the_rate_of_the_link() -> None:
@@ -58,6 +64,8 @@ def test_a_device_of_two_does_half_of_the_work() -> None:
     assert whole
     assert half
     assert (half.flops, half.size_bytes) == (whole.flops // 2, whole.size_bytes // 2)
+    matrices = [floor.of_scores(each, "step", 1.0, floor.SCORE_PASSES["step"], 6) for each in (ONE, TWO)]
+    assert matrices[1].size_bytes == matrices[0].size_bytes // 2
 
 
 def row(problem: Problem, variant: str, time_s: float) -> Measurement:
@@ -105,7 +113,55 @@ def test_each_number_of_devices_is_asked_for_its_link_and_one_alone_is_not(
     words = ["--contender", "torch:ring:eager", "--contender", "jax:ring", "--device", "cpu", "--heads", "2"]
     _, plan = parse([*words, "--devices", "4", "1", "2", "--out", str(tmp_path / "out")])
     assert plan
-    found = list(rating.linked(plan, tmp_path))
+    assert not list(rating.linked(plan, tmp_path)) + asked  # simulated devices have no link
+    found = list(rating.linked(replace(plan, settings=replace(plan.settings, device="gpu")), tmp_path))
     assert asked == [(2, "torch"), (2, "jax"), (4, "torch"), (4, "jax")]
     assert [(each.devices, each.bytes_per_s, each.reason) for each in found[:2]] == [(2, 7.0, ""), (2, None, "no link")]
     assert floor_words.link_line(found[1]) == "2 devices: no rate of their links, no link"
+
+
+def test_the_rate_of_a_link_is_that_of_the_fastest_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Devices:
+        count = 3
+
+        def meet(self) -> None: ...
+
+        def put(self, array: Any, dtype: str) -> Any:
+            self.shape = array.shape
+            return array
+
+        def shifted(self, array: Any) -> Any:
+            return array
+
+    class Watch:
+        def __init__(self) -> None:
+            self.seconds = [9.0, 2.0, 5.0]
+
+        def __call__(self) -> Any:
+            return nullcontext()
+
+    monkeypatch.setattr(rates, "Stopwatch", Watch)
+    session = SimpleNamespace(devices=(devices := Devices()), adapter=SimpleNamespace(block=lambda value: value))
+    size = 4 * rates.RANDOM_NUMBERS * 6
+    assert rates.linked(session, size) == size * rates.LINK_CALLS / 2.0  # type: ignore[arg-type]
+    assert devices.shape == (1, 3 * 6, 1, rates.RANDOM_NUMBERS)
+
+
+@pytest.mark.parametrize(("devices", "fused", "skipped"), [(1, True, True), (1, False, False), (2, True, False)])
+def test_on_one_device_a_shared_variant_gives_way_to_fused(devices: int, fused: bool, skipped: bool) -> None:
+    ring, alone = (replace(samples.EAGER, variant=variant) for variant in ("ring", "fused"))
+    runner = OneProcess.__new__(OneProcess)
+    runner._missing_mode = lambda contender: None  # type: ignore[method-assign]
+    said = runner._refusal(replace(ONE, devices=devices), ring, [ring, alone] if fused else [ring])
+    assert (said == "on one device it runs what torch:fused:eager runs, a contender here") == skipped
+    assert skipped or not said
+
+
+def test_the_better_of_two_links_is_merged() -> None:
+    broken, known = (LinkRate(backend="jax", devices=2, bytes_per_s=rate) for rate in (None, 5.0))
+    runs = [replace(samples.run(), links=(each,)) for each in (broken, known)]
+    assert merging.joined(runs, "").links == merging.joined(runs[::-1], "").links == (known,)
+
+
+def test_heads_go_in_groups_that_share_their_key_heads() -> None:
+    assert [zigzag.head_groups(heads) for heads in (1, 2, 6, 8, 12, 64)] == [1, 2, 2, 8, 4, 8]
