@@ -1,17 +1,36 @@
 """``python -m compare``."""
 
+import os
 import sys
+
+BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 
 
 def run() -> int:
-    """The program, with one exit code for Ctrl-C however early it comes."""
+    """The program, with an exit code of its own for Ctrl-C however early it comes, and where output goes nowhere."""
     try:
         from compare.cli import main
 
-        return main()
+        code = main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever reads had enough: `... | head`
+        silence()
+        return NOBODY_READS
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        print(f"compare: error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        silence()
+        return BAD_INPUT
+    return code
+
+
+def silence() -> None:
+    """Or Python tries to write once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

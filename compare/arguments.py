@@ -100,8 +100,9 @@ def build_parser() -> Parser:
         description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
         "and numeric agreement of the same attention in both frameworks, side by side.",
         allow_abbrev=False,
-        epilog="Options that take several values make a sweep: their product is measured.  `python -m compare doctor` "
-        "checks what is installed, and whether each framework and its profiler tell the truth about known work; "
+        epilog="Options that take several values make a sweep: their product is measured.  Commands beside it, each "
+        "with a --help of its own: `python -m compare doctor` checks what is installed, and whether each framework and "
+        "its profiler tell the truth about known work; `report` draws reports anew from results, `merge` joins them, "
         "`select` says by results which contender to take, `diff` what changed between two.",
     )
     who = parser.add_argument_group("contenders")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -39,11 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and given[0] == "diff":
         return diff(given[1:])
     options, plan = parse(given)
-    from rich.console import Console  # after the options: `--help` answers in a blink
-
     from compare import listing, publishing, reach, reach_study, study
+    from compare.screen import Screen  # after the options: `--help` answers in a blink
 
-    console = Console(emoji=False)  # or jax:ring: shows a ring
+    console = Screen()
     if plan is None:
         return listing.show_choices(console)
     if options.dry_run:
@@ -68,16 +66,15 @@ def merge(given: Sequence[str]) -> int:
         run, rows = merging.merged(files, printable(shlex.join(["python", "-m", "compare", *given])))
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    from rich.console import Console
-
     from compare import publishing
+    from compare.screen import Screen
 
     create(options.out, RESULTS)
     log = Log(options.out / RESULTS)
     log.append_run(run)
     for row in rows:
         log.append(row)
-    publishing.publish(run, joined(rows), options.out, Console(emoji=False))
+    publishing.publish(run, joined(rows), options.out, Screen())
     return exit_code(rows)
 
 
@@ -94,10 +91,10 @@ def report(given: Sequence[str]) -> int:
         parser.error(one_line(str(error)))
     try:
         redraw.publish(drawn, options.out, options.explain)
-    except BrokenPipeError:  # whoever reads had enough: `report ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        parser.error(one_line(f"-o {options.out}: cannot be written: {error}"))
+        if error.filename is None:  # of the standard output
+            raise
+        parser.error(one_line(f"-o {options.out}: cannot be written: {error.strerror}"))
     return OK
 
 
@@ -142,23 +139,21 @@ def refusing(parser: Parser) -> Iterator[None]:
 
 def show(title: str, sections: Sequence[Section], form: str) -> None:
     """A page on the terminal, or as Markdown on standard output."""
-    from rich.console import Console
-
     from compare.report import headed
+    from compare.screen import Screen
 
     if form == "markdown":
         print(headed.markdown(title, sections), end="")
     else:
-        headed.show(sections, Console(emoji=False))
+        headed.show(sections, Screen())
 
 
 def examine() -> int:
     """``doctor``: 0 where all that applies to this machine passes."""
-    from rich.console import Console
-
     from compare import doctor
+    from compare.screen import Screen
 
-    return OK if doctor.examine(Console(emoji=False)) else FAILED
+    return OK if doctor.examine(Screen()) else FAILED
 
 
 def create(out: Path, claimed: str) -> None:

@@ -48,6 +48,7 @@ GEMM = re.compile(
     r"gemm|nvjet|cublas|(^|[_.:$])(bmm|mm|addmm|baddbmm|matmul|linear|dot|einsum|convolution)([_.\d]|$)|splitK",
     re.IGNORECASE,
 )
+ROW_SUMS = "compute_dot_do_o"  # cuDNN's sums of dO * O before the gradients of fused attention
 OWN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("softmax", re.compile(r"soft_?max", re.IGNORECASE)),
     (
@@ -155,6 +156,8 @@ def _by_name(name: str) -> set[Kind]:
     """From the name alone."""
     if FUSED.search(name):
         return {"fused attention"}
+    if ROW_SUMS in name:
+        return {"reduction"}
     if inductor := INDUCTOR.search(name):
         return {kind for kind, words in INDUCTOR_WORDS if words.search(inductor[1])} or {"elementwise"}
     if name in ATEN_KINDS:

@@ -74,6 +74,8 @@ def check_problems(files: Sequence[Found]) -> None:
 def results_file(path: Path) -> Path:
     """The results file of a folder, or the file itself.  Raises ValueError where there is none."""
     file = path / results.RESULTS if path.is_dir() else path
+    if ((path / results.LONGEST).is_file() and path.is_dir()) or path.name == results.LONGEST:
+        raise ValueError(f"{path} holds the longest sequences and nothing measured: `select` takes it beside results")
     if not file.is_file():
         raise ValueError(f"{path}: expected a folder with {results.RESULTS}, or such a file; there is none")
     return file

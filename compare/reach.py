@@ -27,7 +27,7 @@ FACTOR = 4
 GRAIN = 128
 SHARE = 32  # and the answer is known to within this part of itself
 MOST: dict[Device, int] = {"cpu": 2**16, "gpu": 2**20}
-RECORDS = "max_seq_len.jsonl"
+RECORDS = results.LONGEST
 FREE_SHARE = 0.9  # of a CPU's free memory, for one try
 
 

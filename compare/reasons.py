@@ -18,7 +18,7 @@ from compare.records import Measurement, PassName, PassResult, Row
 from compare.report import format as fmt
 from compare.summary import device_time
 from compare.verdicts import Compared, compared
-from compare.words import counted, enumerated, listed, names_of, opening
+from compare.words import counted, enumerated, listed, names_of, opening, undecided
 
 LEAST_SHARE = 0.005  # of a pass: what takes less is left out of a table,
 NOTICEABLE = 0.02  # and is not counted in a sentence if it takes less than this
@@ -140,9 +140,7 @@ def sentence(each: Compared, row: Measurement, reference: Measurement, unit: str
     if each.verdict == "SAME":
         return "The same time within what counts as the same: there is no difference to explain."
     if each.verdict == "UNDECIDED":
-        held = each.ratio.low <= 1 <= each.ratio.high
-        why = "interval of the ratio holds 1" if held else "processes lie too far apart"
-        return f"The {why}: no difference is shown that could be explained."
+        return f"{undecided(each, row, reference)}: no difference is shown that could be explained."
     results = (row.passes[each.pass_name], reference.passes[each.pass_name])
     ours, theirs = (
         parts(name, result) for name, result in zip(names_of(row.contender, reference.contender), results, strict=True)

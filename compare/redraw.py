@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
 from compare import machines, merging, processes, publishing, reading
 from compare.circumstances import Run
 from compare.environment import printable
 from compare.publishing import FILES
 from compare.records import Row
 from compare.report.format import one_line, plural
+from compare.screen import Screen
 from compare.values import FORMATS, Format
 
 MOST_FAULTS = 10  # that are named one by one
@@ -39,6 +38,8 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
         run, rows = machines.only_kind(found[0], found[1], "a report each: give a folder for them, -o DIR")
         found = run, rows, found[2]
     if options.out is not None:
+        if options.out.exists() and not options.out.is_dir():
+            raise ValueError(f"-o {options.out}: expected a folder, and it is a file")
         options.out.mkdir(parents=True, exist_ok=True)
     return Wanted(*found, formats)
 
@@ -52,7 +53,7 @@ def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
         pictures = publishing.pictures(drawn.run, drawn.rows) if only == "html" else []
         sys.stdout.buffer.write(publishing.text(only, drawn.run, drawn.rows, pictures).encode())
         return
-    console = Console(emoji=False)
+    console = Screen()
     if "terminal" in drawn.formats:
         publishing.show(drawn.run, drawn.rows, console, explain)
     if out is not None:

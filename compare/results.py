@@ -15,6 +15,7 @@ from compare.records import Row
 
 RESULTS = "results.jsonl"
 REPORT = "report.md"
+LONGEST = "max_seq_len.jsonl"  # what --max-seq-len finds
 Kind = TypeVar("Kind")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compare.conditions import BUSY_MACHINE
 from compare.kinds import Kind
-from compare.records import Contender
+from compare.records import Contender, Measurement
+from compare.verdicts import Compared
 
 FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
 MODES = {"eager": "eager ", "compile": "compiled ", "graph": "graph-launched ", "jit": ""}
@@ -60,3 +62,11 @@ def listed(words: Sequence[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """``1 kernel``, ``2 kernels``; where none takes a noticeable share, ``short kernels``."""
     return f"{count} {noun}{'' if count == 1 else 's'}" if count else f"short {noun}s"
+
+
+def undecided(each: Compared, row: Measurement, reference: Measurement) -> str:
+    """Why there is no verdict."""
+    if each.ratio.low <= 1 <= each.ratio.high:
+        return "The interval of the ratio holds 1"
+    busy = any(notice.code == BUSY_MACHINE for one in (row, reference) for notice in one.warnings)
+    return "Other processes used too much of the CPUs" if busy else "The processes lie too far apart"

@@ -157,3 +157,8 @@ def test_contents_meet_kernels_by_the_exact_name_then_without_dots_and_never_by_
 )  # fmt: skip
 def test_short_names_keep_what_tells(name: str, short: str) -> None:
     assert short_name(name) == short
+
+
+def test_the_row_sums_of_cudnn_are_no_matrix_product() -> None:
+    assert kinds.of(named("void cudnn::fusion::compute_dot_do_o_specialized<true, 64>(void const*)")) == ("reduction",)
+    assert kinds.of(named("dot.7")) == ("matmul",)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from compare import extent, gather
-from compare.analysis import by_problem
+from compare.analysis import by_problem, measurements
 from compare.circumstances import Run, Settings
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
@@ -157,6 +157,8 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     found = compared(rows, run.settings.same_within)
     said = verdict_words.verdict_lines(found) + verdict_words.cautions(found, run.settings)
     print_list("Verdicts", said, console)
+    wrong = [row for row in measurements(rows) if row.agreement and not row.agreement.agrees]
+    print_list("Wrong numbers", [legend.wrong_line(row) for row in wrong], console)
     turned = verdict_words.wall_lines(found)
     print_list("Against the wall clock", [verdict_words.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]

@@ -14,13 +14,13 @@ from tests.faults.test_processes import until
 from tests.run_fake import MARK, marked, register
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the nodes know by their environment: for marker files, and for their temporary ones."""
     return tmp_path_factory.mktemp("marks")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(marks: Path) -> Iterator[Any]:
     """The cluster, of which nothing may be left."""
     mark = uuid.uuid4().hex

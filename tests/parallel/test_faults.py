@@ -26,7 +26,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     out = tmp_path_factory.mktemp("parallel") / "run"
     names = ["jax:ring", "torch:ring", *(f"{FAULTY}:{each}" for each in FAULTS), f"{FAULTY}:fine", "torch:fused"]
     shape = ["--devices", "2", "--heads", "2", "--d-model", "32", "--seq-len", "64", "--batch-size", "2"]
-    how = ["--samples", "6", "--timeout", "30", "--device", "cpu", "--out", str(out)]
+    how = ["--samples", "6", "--timeout", "60", "--device", "cpu", "--out", str(out)]
     code = main([*(word for name in names for word in ("--contender", name)), *shape, *how])
     assert code == 3
     found = results.read(out / results.RESULTS)[1]
@@ -54,7 +54,7 @@ def test_a_device_holds_its_share_alone(rows: dict[str, object]) -> None:
     ("name", "status", "reason"),
     [
         ("dies", "CRASH", ""),
-        ("hangs", "TIMEOUT", "no answer within 30 s"),
+        ("hangs", "TIMEOUT", "no answer within 60 s"),
         ("raises", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
     ],
 )

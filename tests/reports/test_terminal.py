@@ -146,3 +146,11 @@ def test_warnings_are_gathered_by_text() -> None:
     where = "B=4 T=256 N=1 H=64 full float32 ieee; B=4 T=512 N=1 H=64 full float32 ieee"
     assert f"not naive [fused; torch:naive:compile; {where}]" in " ".join(printed(rows, 80).split())
     assert part(rows, "Warnings").count("not naive") == 1
+
+
+def test_wrong_numbers_are_told_with_what_is_allowed() -> None:
+    wrong = samples.measurement(samples.problem(), agreement=samples.agreement(agrees=False))
+    text = " ".join(printed([wrong], 160).split())
+    assert (
+        "Wrong numbers • jax:naive:jit: out off by 4.2e-03 (allowed 2.0e-06), rms 5.2e-04 (2.5e-07); dq off by" in text
+    )
