@@ -57,7 +57,7 @@ def split(text: str) -> tuple[str, str | None]:
 
 def path(text: str) -> str:
     """An executable by its path, or found by its name, but never what it links to: that is outside its environment."""
-    found = shutil.which(Path(text).expanduser()) if text else None
+    found = shutil.which(os.path.expanduser(text)) if text else None  # noqa: PTH111  (a Path would lose ./)
     if not found:
         raise ValueError(f"contender: expected an executable Python behind @, got {text!r}")
     return str(Path(found).absolute())
@@ -113,13 +113,16 @@ def ask(python: str, name: str) -> Answer:
     """What an interpreter has for a backend.  Raises ValueError where it cannot run it."""
     entry = backend(name)
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
-        answer = _answer(python, [*entry.requires, *WORKER_NEEDS], environment(os.environ, source(Path(folder))))
+        modules = dict.fromkeys((*entry.requires, *WORKER_NEEDS))
+        answer = _answer(python, [*modules], environment(os.environ, source(Path(folder))))
     if not OLDEST <= answer.python <= NEWEST:
         oldest, newest, found = (".".join(map(str, each)) for each in (OLDEST, NEWEST, answer.python))
         raise ValueError(f"{python} is Python {found}; possible: {oldest} to {newest}")
     if answer.missing:
         needed = " ".join((entry.install, *WORKER_NEEDS))
-        raise ValueError(f"{python} cannot run {name} ({', '.join(answer.missing)} missing there): {needed}")
+        raise ValueError(
+            f"{python} cannot run {name} ({', '.join(answer.missing)} missing there): {python} -m {needed}"
+        )
     return answer
 
 
