@@ -1,12 +1,15 @@
-"""Another interpreter: a virtual environment that finds our packages behind its own, and traps among its own."""
+"""Another interpreter: a virtual environment with what a worker needs and no more, and a trap."""
 
 from __future__ import annotations
 
 import sys
 import venv
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from compare.interpreters import WORKER_NEEDS
 
 RELEASE = "0.0.1"  # of the fake's one module, as the environment has it
 
@@ -24,10 +27,13 @@ def empty(folder: Path) -> Path:
 
 
 def filled(folder: Path) -> Path:
-    """One with our packages, and in front of them another release, and another program of this one's name."""
+    """One with two packages, the fake's under another release, and with another program of this one's name."""
     python = empty(folder)
-    shared = [each for each in sys.path if each.endswith("-packages")]
-    (site(python) / "shared.pth").write_text("\n".join(shared))
+    for name in WORKER_NEEDS:
+        spec = find_spec(name)
+        assert spec
+        assert spec.origin
+        (site(python) / name).symlink_to(Path(spec.origin).parent)
     (site(python) / f"numpy-{RELEASE}.dist-info").mkdir()
     (site(python) / f"numpy-{RELEASE}.dist-info" / "METADATA").write_text(f"Name: numpy\nVersion: {RELEASE}\n")
     (site(python) / "compare").mkdir()
@@ -38,3 +44,11 @@ def filled(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled(tmp_path_factory.mktemp("other"))
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Path:
+    """One that finds all packages that we find."""
+    python = empty(tmp_path / "twin")
+    (site(python) / "shared.pth").write_text("\n".join(each for each in sys.path if each.endswith("-packages")))
+    return python
