@@ -29,16 +29,21 @@ def empty(folder: Path) -> Path:
 def filled(folder: Path) -> Path:
     """One with two packages, the fake's under another release, and with another program of this one's name."""
     python = empty(folder)
-    for name in WORKER_NEEDS:
-        spec = find_spec(name)
-        assert spec
-        assert spec.origin
-        (site(python) / name).symlink_to(Path(spec.origin).parent)
+    link(python)
     (site(python) / f"numpy-{RELEASE}.dist-info").mkdir()
     (site(python) / f"numpy-{RELEASE}.dist-info" / "METADATA").write_text(f"Name: numpy\nVersion: {RELEASE}\n")
     (site(python) / "compare").mkdir()
     (site(python) / "compare" / "__init__.py").write_text("raise RuntimeError('another program')\n")
     return python
+
+
+def link(python: Path) -> None:
+    """Lend it the two packages."""
+    for name in WORKER_NEEDS:
+        spec = find_spec(name)
+        assert spec
+        assert spec.origin
+        (site(python) / name).symlink_to(Path(spec.origin).parent)
 
 
 @pytest.fixture(scope="session")

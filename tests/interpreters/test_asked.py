@@ -14,7 +14,7 @@ from compare import interpreters
 from compare.cases import parse_contender
 from compare.cli import main
 from compare.records import Contender
-from tests.interpreters.conftest import empty, site
+from tests.interpreters.conftest import RELEASE, empty, site
 from tests.run_fake import arguments, register
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,3 +153,12 @@ def test_the_pythons_are_those_of_the_project() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     [(oldest, beyond)] = re.findall(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', text)
     assert ((3, int(oldest)), (3, int(beyond) - 1)) == (interpreters.OLDEST, interpreters.NEWEST)
+
+
+def test_what_lies_where_the_program_was_started_is_not_taken_for_its_packages(
+    tmp_path: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('a trap')\n")
+    (tmp_path / "compare.py").write_text("raise ImportError('a trap')\n")
+    monkeypatch.chdir(tmp_path)
+    assert interpreters.ask(str(other), "fake").release == RELEASE

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from compare import devices
 from compare.circumstances import Run
 from compare.cli import main
-from compare.records import Measurement
-from tests.interpreters.conftest import RELEASE
-from tests.run_fake import arguments, register, rows_of, run_of, started_workers
+from compare.records import Contender, Measurement
+from tests.interpreters.conftest import RELEASE, empty, link, site
+from tests.run_fake import arguments, outcomes, register, rows_of, run_of, started_workers
 
 OURS = version("numpy")
 CACHES = ("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
@@ -111,6 +112,39 @@ def test_it_runs_our_source_and_sees_nothing_else_of_ours(
     assert (mine["ours"], theirs["ours"]) == (True, False)
     assert mine["source"] == theirs["source"]
     assert not set(mine["caches"]) & set(theirs["caches"])
+
+
+DIES = """
+import os, sys
+if "compare.worker" in sys.orig_argv:
+    os._exit(7)
+"""
+
+
+def test_one_that_cannot_start_is_a_row_with_its_reason_and_the_others_go_on(tmp_path: Path) -> None:
+    python = empty(tmp_path / "dies")
+    link(python)
+    (site(python) / "dies.pth").write_text("import dies\n")
+    (site(python) / "dies.py").write_text(DIES)
+    names = ("fake:naive", f"fake:naive@{python}", "fake2:naive")
+    assert main(arguments(tmp_path / "out", *names)) == 3
+    found = {name: outcome for (name, _), outcome in outcomes(tmp_path / "out").items()}
+    assert found == {
+        f"fake:naive:eager@{OURS}": "ok",
+        "fake:naive:eager@unknown": "CRASH",
+        "fake2:naive:eager": "ok",
+    }
+    [failure] = [row for row in rows_of(tmp_path / "out") if not isinstance(row, Measurement)]
+    assert "exited with code 7" in failure.reason
+
+
+def test_a_gpu_is_looked_for_by_the_interpreter_that_shall_use_it(tmp_path: Path, other: Path) -> None:
+    blind = empty(tmp_path / "blind")
+    mine, theirs, none = (
+        Contender(backend="fake", variant="naive", mode="eager", python=str(python or ""), release=release)
+        for python, release in ((None, "1"), (other, "2"), (blind, "3"))
+    )
+    assert devices.blind_backends([mine, theirs, none]) == ["fake@3"]
 
 
 def test_shards_of_it_are_merged(tmp_path: Path, other: Path) -> None:
