@@ -138,13 +138,17 @@ def test_one_that_cannot_start_is_a_row_with_its_reason_and_the_others_go_on(tmp
     assert "exited with code 7" in failure.reason
 
 
-def test_a_gpu_is_looked_for_by_the_interpreter_that_shall_use_it(tmp_path: Path, other: Path) -> None:
-    blind = empty(tmp_path / "blind")
-    mine, theirs, none = (
-        Contender(backend="fake", variant="naive", mode="eager", python=str(python or ""), release=release)
-        for python, release in ((None, "1"), (other, "2"), (blind, "3"))
-    )
-    assert devices.blind_backends([mine, theirs, none]) == ["fake@3"]
+def test_a_gpu_is_looked_for_by_the_interpreter_that_shall_use_it(
+    tmp_path: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where our source does not lie
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    pythons = {"1": other, "2": empty(tmp_path / "blind")}
+    found = [
+        Contender(backend="fake", variant="naive", mode="eager", python=str(python), release=release)
+        for release, python in pythons.items()
+    ]
+    assert devices.blind_backends(found) == ["fake@2"]
 
 
 def test_shards_of_it_are_merged(tmp_path: Path, other: Path) -> None:
