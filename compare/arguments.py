@@ -113,8 +113,9 @@ def build_parser() -> Parser:
         "--contender",
         action="append",
         metavar="B:V[:M]",
-        help="backend:variant[:mode], or backend=file.py:function[:mode] for a function of your own; repeatable, also "
-        "the same; this exact list in place of the three options above",
+        help="backend:variant[:mode], or backend=file.py:function[:mode] for a function of your own, either with "
+        "@path/to/python behind it for another interpreter; repeatable, also the same; this exact list in place of "
+        "the three options above",
     )
     what = parser.add_argument_group("problems")
     size = {name: whole(name, most) for name, most in MOST.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from compare import own_kernel
+from compare import interpreters, own_kernel
 from compare.backends import BACKENDS, UnknownName, backend, variants
 from compare.circumstances import Settings
 from compare.contract import check_visible, parse_mask
@@ -56,14 +56,17 @@ class Plan(Record, frozen=True):
     laddered: bool = True  # the costs of the first problem are measured with warm compile caches too
 
     @property
-    def backends(self) -> tuple[str, ...]:
-        """The backends that take part, in the order of their first contender."""
-        return tuple(dict.fromkeys(contender.backend for contender in self.contenders))
+    def homes(self) -> dict[str, Contender]:
+        """The backends that take part, each in one interpreter, with their first contenders."""
+        found: dict[str, Contender] = {}
+        for contender in self.contenders:
+            found.setdefault(contender.home, contender)
+        return found
 
     @property
     def worker_count(self) -> int:
         """How many workers live at the same time."""
-        return len(self.contenders if self.settings.workers == "contender" else self.backends)
+        return len(self.contenders if self.settings.workers == "contender" else self.homes)
 
 
 def seed_sweep(device: Device, quick: bool) -> dict[str, tuple[int, ...]]:
@@ -154,7 +157,13 @@ OWN = re.compile(r"(?P<backend>\w+)=(?P<variant>.+\.py:\w+)(?::(?P<mode>\w+))?")
 
 
 def parse_contender(text: str) -> Contender:
-    """Read ``backend:variant[:mode]`` or ``backend=file.py:function[:mode]``; the mode defaults to the first."""
+    """Read ``backend:variant[:mode]`` or ``backend=file.py:function[:mode]``, either with ``@python`` behind it.
+
+    The mode defaults to the first; the interpreter is not asked yet.
+    """
+    text, python = interpreters.split(text)
+    if python is not None:
+        return replace(parse_contender(text), python=interpreters.path(python))
     if "=" in text.split(":")[0]:
         return _parse_own(text)
     name, *rest = text.split(":")

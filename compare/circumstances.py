@@ -17,7 +17,10 @@ Cache = Literal["warm", "cold"]
 
 
 class DeviceReport(Record, frozen=True):
-    """What one backend says of itself and its device."""
+    """What one backend says of itself and its device, under ``python`` if that is not the program's own interpreter.
+
+    ``backend`` is a contender's ``home``, as it is of the rates.
+    """
 
     backend: str
     device: Device
@@ -28,6 +31,7 @@ class DeviceReport(Record, frozen=True):
     import_s: float
     start_s: float
     missing_modes: dict[str, str] = msgspec.field(default_factory=dict)
+    python: str = ""
 
 
 class Settings(Record, frozen=True):

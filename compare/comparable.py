@@ -17,7 +17,7 @@ from compare.circumstances import Run
 from compare.merging import EFFORT, circumstances
 
 VERSIONS = re.compile(
-    r"schema version|program version|code|host (python|system|libc)|\w+ versions|variable \w*VERSION\w*"
+    r"schema version|program version|code|host (python|system|libc)|\S+ versions|variable \w*VERSION\w*"
 )
 SURENESS = EFFORT | {"processes", "same_within"}
 

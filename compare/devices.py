@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from compare import interpreters
 from compare.backends import backend
-from compare.records import Device
+from compare.records import Contender, Device
 
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 PROBE_TIMEOUT_S = 120
@@ -20,17 +23,20 @@ def has_gpu_node() -> bool:
     return any(Path(node).exists() for node in GPU_NODES)
 
 
-def blind_backends(names: tuple[str, ...]) -> list[str]:
-    """The backends that cannot open a GPU, each tried in a process of its own, all at once."""
-    probes = {name: _probe(backend(name).package) for name in names}
-    return [name for name, process in probes.items() if not _succeeded(process)]
+def blind_backends(contenders: Iterable[Contender]) -> list[str]:
+    """The backends that cannot open a GPU, each in each interpreter tried in a process of its own, all at once."""
+    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+        probes = {each.home: _probe(each, Path(folder)) for each in {each.home: each for each in contenders}.values()}
+        return [home for home, process in probes.items() if not _succeeded(process)]
 
 
-def _probe(package: str) -> subprocess.Popen[bytes]:
-    code = f"from {package}.adapter import Adapter; Adapter('gpu', 1)"
+def _probe(contender: Contender, folder: Path) -> subprocess.Popen[bytes]:
+    code = f"from {backend(contender.backend).package}.adapter import Adapter; Adapter('gpu', 1)"
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    if contender.python:
+        environment = interpreters.environment(environment, interpreters.source(folder))
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, **quiet)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen([contender.python or sys.executable, "-c", code], env=environment, **quiet)  # type: ignore[call-overload,no-any-return]
 
 
 def _succeeded(process: subprocess.Popen[bytes]) -> bool:
@@ -41,14 +47,14 @@ def _succeeded(process: subprocess.Popen[bytes]) -> bool:
         return False
 
 
-def choose(asked: Device | None, names: tuple[str, ...]) -> tuple[Device, str]:
+def choose(asked: Device | None, contenders: Sequence[Contender]) -> tuple[Device, str]:
     """The device of a run: the one asked for, else a GPU that all backends see, else the CPU; and a note on the choice.
 
     Raises ValueError where a GPU is asked for and a backend sees none.
     """
     if asked == "cpu" or (asked is None and not has_gpu_node()):
         return "cpu", ""
-    blind = blind_backends(names) if has_gpu_node() else list(names)
+    blind = blind_backends(contenders) if has_gpu_node() else list(dict.fromkeys(each.home for each in contenders))
     if asked == "gpu" and blind:
         raise ValueError(f"--device gpu: {' and '.join(blind)} can open no GPU here; possible: cpu ({GPU_HINT})")
     if blind:

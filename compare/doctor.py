@@ -47,11 +47,16 @@ def of_backend(name: str) -> Iterator[Line]:
     yield from ((name, "cpu", each) for each in on_device(name, "cpu"))
     if not devices.has_gpu_node():
         yield name, "gpu", Finding(check="device", result="not applicable", text="this machine shows no GPU")
-    elif devices.blind_backends((name,)):
+    elif devices.blind_backends((naive(name),)):
         text = f"there is a GPU that {name} cannot open; {devices.GPU_HINT}"
         yield name, "gpu", Finding(check="device", result="fail", text=text)
     else:
         yield from ((name, "gpu", each) for each in on_device(name, "gpu"))
+
+
+def naive(name: str) -> Contender:
+    """A contender that sits in the backend's worker."""
+    return Contender(backend=name, variant="naive", mode=backend(name).modes[0])
 
 
 def on_device(name: str, device: Device) -> Iterator[Finding]:
@@ -70,7 +75,7 @@ def on_device(name: str, device: Device) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         fleet = Fleet(settings, Path(folder), reports.append)
         try:
-            reply = fleet.ask(Contender(backend=name, variant="naive", mode=backend(name).modes[0]), Probe())
+            reply = fleet.ask(naive(name), Probe())
         finally:
             fleet.stop()
     yield from (started(report) for report in reports)

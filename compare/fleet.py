@@ -1,6 +1,7 @@
 """The workers of a run: one live process per seat, started when first asked, replaced when it must be.
 
-A seat is a backend, whose contenders share the process, or with ``--workers contender`` each contender by itself.
+A seat is a backend in one interpreter, whose contenders share the process, or with ``--workers contender`` each
+contender by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from compare import environment
+from compare import environment, interpreters
 from compare.backends import backend
 from compare.circumstances import DeviceReport, Settings
 from compare.messages import Failed, Finish, Finished, Reply, Request, Start, Started, Unsupported
@@ -31,10 +32,15 @@ class Fleet:
         self._spawned = 0
         self.reports: dict[str, DeviceReport] = {}
 
-    def environment(self) -> dict[str, str]:
-        """The environment of every worker of this run."""
+    def environment(self, contender: Contender | None = None) -> dict[str, str]:
+        """The environment of every worker of this run; another interpreter has compile caches of its own."""
         inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
-        return inherited | environment.fair(self._settings, self._folder)
+        if not contender or not contender.python:
+            return inherited | environment.fair(self._settings, self._folder)
+        caches = self._folder / plain(contender.home)
+        caches.mkdir(exist_ok=True)
+        fair = environment.fair(self._settings, caches)
+        return interpreters.environment(inherited, interpreters.source(self._folder)) | fair
 
     def lay_over(self, devices: int) -> None:
         """So many devices share the sequences that follow; workers for another number end."""
@@ -45,27 +51,26 @@ class Fleet:
 
     def seat(self, contender: Contender) -> str:
         """Which worker the contender sits in."""
-        return contender.name if self._settings.workers == "contender" else contender.backend
+        return contender.name if self._settings.workers == "contender" else contender.home
 
     def start(self, contender: Contender) -> Failed | Unsupported | None:
         """Make sure that the contender's worker is up; one that once could not start is not tried again."""
-        seat, name = self.seat(contender), contender.backend
+        seat = self.seat(contender)
         if seat in self._live or seat in self._refused:
             return self._refused.get(seat)
-        self._live[seat] = self._spawn(self.environment(), seat, name)
-        reply = self._live[seat].ask(self._start_request(name), self._settings.timeout_s)
+        self._live[seat] = self._spawn(self.environment(contender), contender)
+        reply = self._live[seat].ask(self._start_request(contender), self._settings.timeout_s)
         if not isinstance(reply, Started):
             self.drop(seat)
             self._refused[seat] = reply if isinstance(reply, Failed | Unsupported) else unexpected(reply)
             return self._refused[seat]
-        if name not in self.reports:
-            self.reports[name] = reply.report
+        if contender.home not in self.reports:
+            self.reports[contender.home] = reply.report
             self._started(reply.report)
         return None
 
-    def _spawn(self, variables: dict[str, str], seat: str, backend_name: str) -> WorkerProcess:
-        name, entry = re.sub(r"[^\w.#-]", "-", seat), backend(backend_name)  # of a user's function a seat holds a path
-        launched = None
+    def _spawn(self, variables: dict[str, str], contender: Contender) -> WorkerProcess:
+        entry, launched = backend(contender.backend), None
         self._spawned += 1
         if self._devices > 1:
             variables |= environment.of_devices(self._settings, self._devices, bool(entry.launcher))
@@ -73,14 +78,17 @@ class Fleet:
                 launched = Launched(
                     entry.launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason"
                 )
-        return WorkerProcess(variables, self._folder / f"{name}.log", launched=launched)
+        log = self._folder / f"{plain(self.seat(contender))}.log"
+        return WorkerProcess(variables, log, launched=launched, python=contender.python)
 
-    def _start_request(self, name: str) -> Start:
+    def _start_request(self, contender: Contender) -> Start:
+        entry = backend(contender.backend)
         return Start(
-            backend=name,
-            package=backend(name).package,
+            backend=contender.home,
+            package=entry.package,
+            python=contender.python,
             device=self._settings.device,
-            threads=max(1, self._settings.threads // (self._devices if backend(name).launcher else 1)),
+            threads=max(1, self._settings.threads // (self._devices if entry.launcher else 1)),
             devices=self._devices,
             cache=self._settings.cache,
         )
@@ -99,10 +107,10 @@ class Fleet:
 
     def ask_fresh(self, contender: Contender, request: Request, variables: dict[str, str]) -> Reply:
         """Ask a process of its own, with other environment variables, that ends after the answer."""
-        plain = {key: value for key, value in self.environment().items() if key not in environment.RECYCLE}
-        worker = self._spawn(plain | variables, self.seat(contender), contender.backend)
+        own = {key: value for key, value in self.environment(contender).items() if key not in environment.RECYCLE}
+        worker = self._spawn(own | variables, contender)
         try:
-            reply: Reply = worker.ask(self._start_request(contender.backend), self._settings.timeout_s)
+            reply: Reply = worker.ask(self._start_request(contender), self._settings.timeout_s)
             if isinstance(reply, Started):
                 reply = worker.ask(request, self._settings.timeout_s)
             return reply
@@ -148,6 +156,11 @@ class Fleet:
         """End all workers."""
         for seat in list(self._live):
             self.drop(seat)
+
+
+def plain(seat: str) -> str:
+    """A seat as the name of a file; of a user's function it holds a path."""
+    return re.sub(r"[^\w.#@-]", "-", seat)
 
 
 def unexpected(reply: Reply) -> Failed:

@@ -38,7 +38,7 @@ def ladders(rows: Iterable[Row], backends: Sequence[DeviceReport]) -> list[Rungs
     reports = {report.backend: report for report in backends}
     groups = [measurements(found) for _, found in by_problem(rows)]
     return [
-        rungs(row, name, reports.get(row.contender.backend), uncompiled(group), before(row, group))
+        rungs(row, name, reports.get(row.contender.home), uncompiled(group), before(row, group))
         for group in groups
         if any(row.warm_costs for row in group)
         for row in group
@@ -57,7 +57,7 @@ def uncompiled(rows: Sequence[Measurement]) -> Measurement | None:
 
 def before(row: Measurement, group: Sequence[Measurement]) -> Contender | None:
     """The first contender of the same backend that had compiled when this one began to."""
-    earlier = [each for each in group[: group.index(row)] if each.contender.backend == row.contender.backend]
+    earlier = [each for each in group[: group.index(row)] if each.contender.home == row.contender.home]
     return next((each.contender for each in earlier if compiles(each)), None) if compiles(row) else None
 
 

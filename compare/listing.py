@@ -17,7 +17,12 @@ from compare.resident import available_bytes
 def show_choices(console: Console) -> int:
     """Every backend with its variants and modes, and the values of the other options."""
     table = Table(
-        "backend", "variants", "modes", "here", title="Contenders: backend:variant:mode", title_justify="left"
+        "backend",
+        "variants",
+        "modes",
+        "here",
+        title="Contenders: backend:variant:mode, @python behind it",
+        title_justify="left",
     )
     for name, entry in BACKENDS.items():
         missing = missing_modules(name)
@@ -41,7 +46,8 @@ def show_choices(console: Console) -> int:
 def show_plan(plan: Plan, console: Console) -> int:
     """The cases in order, with what each needs and how long it may take."""
     device, passes = plan.settings.device, plan.settings.passes
-    table = Table("#", "problem", "contender", title=f"{device}: cases in order", title_justify="left")
+    table = Table("#", "problem", title=f"{device}: cases in order", title_justify="left")
+    table.add_column("contender", overflow="fold")  # the end of a name may be all that tells it from another
     table.add_column("needs MB", justify="right")
     table.add_column("about s", justify="right")
     free = available_bytes() if device == "cpu" else None

@@ -16,7 +16,7 @@ from compare.records import Row
 
 # Where a job ran and where its caches lay, which changes no result.
 PLACES = re.compile(r"(CUDA|NVIDIA)_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|CUDA_MPS_\w+|\w+_CACHE_DIR")
-COMPARED = ("device", "device_name", "versions", "flags")
+COMPARED = ("device", "device_name", "versions", "flags", "python")
 HOST = {"cpu": ("processor", "cores", "python"), "gpu": ("python",)}
 
 Part = tuple[Run, list[Row]]

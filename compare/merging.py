@@ -85,7 +85,8 @@ def joined(runs: Sequence[Run], command: str) -> Run:
     """The record of all runs: their backends and rates, those of the first where several have them."""
     sources = tuple(dict.fromkeys(source for run in runs for source in sources_of(run)))
     backends = {each.backend: each for run in reversed(runs) for each in reversed(run.backends)}
-    rates = {(each.backend, each.dtype, each.matmul_precision): each for run in reversed(runs) for each in run.rates}
+    measured = [each for run in reversed(runs) for each in reversed(run.rates)]
+    rates = {(each.backend, each.dtype, each.matmul_precision): each for each in measured}
     known = [each for run in reversed(runs) for each in run.links]
     links = {(each.backend, each.devices): each for each in sorted(known, key=lambda each: each.bytes_per_s or 0.0)}
     nodes = {each.name: each for run in reversed(runs) for each in reversed(run.nodes)}

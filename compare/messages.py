@@ -14,10 +14,11 @@ Result = Literal["pass", "fail", "not applicable"]
 
 
 class Start(Record, frozen=True, tag=True):
-    """Import the backend's package and open its device."""
+    """Import the backend's package and open its device; ``python`` if the interpreter is not the program's own."""
 
     backend: str
     package: str
+    python: str
     device: Device
     threads: int
     cache: Cache = "warm"

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compare import cases, devices, environment, reach, sharding
+from compare import cases, devices, environment, interpreters, reach, sharding
 from compare.arguments import build_parser
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
@@ -41,14 +41,14 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, cases.Plan | None]:
 def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     """Everything validated.  Raises ValueError with one line."""
     contenders = chosen_contenders(options)
-    names = tuple(dict.fromkeys(contender.backend for contender in contenders))
-    require(names)
+    require(tuple(dict.fromkeys(contender.backend for contender in contenders if not contender.python)))
     check_search(options)
     check_devices(options)
-    check_executor(options)
+    check_executor(options, contenders)
     check_out(options.out)
-    tuple(problems_for(options, "cpu"))  # refuse bad shapes before a device is looked for
-    device, note, cpus = find_device(options, names)
+    tuple(problems_for(options, "cpu"))  # refuse bad shapes before anything is started
+    contenders = interpreters.released(contenders)
+    device, note, cpus = find_device(options, contenders)
     if device == "cpu" and "tf32" in (options.matmul_precision or ()):
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
@@ -69,10 +69,10 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     )
 
 
-def find_device(options: argparse.Namespace, names: tuple[str, ...]) -> tuple[Device, str, int | None]:
+def find_device(options: argparse.Namespace, contenders: Sequence[Contender]) -> tuple[Device, str, int | None]:
     """The device, a note on the choice, and on a cluster the CPUs that a problem takes there."""
     if options.executor == "local":
-        return *devices.choose(options.device, names), None
+        return *devices.choose(options.device, contenders), None
     from compare.cluster import link, placing  # Ray is an extra
 
     link.join(options.address or os.environ.get("RAY_ADDRESS") or link.HERE)
@@ -98,7 +98,7 @@ def check_search(options: argparse.Namespace) -> None:
         raise ValueError("--max-seq-len: possible passes: forward, step")
 
 
-def check_executor(options: argparse.Namespace) -> None:
+def check_executor(options: argparse.Namespace, contenders: Sequence[Contender]) -> None:
     """Refuse what a cluster cannot do, and a cluster without Ray."""
     if options.executor == "local":
         if options.address is not None:
@@ -107,6 +107,11 @@ def check_executor(options: argparse.Namespace) -> None:
     for option, given in (("max-seq-len", options.max_seq_len is not None), ("dry-run", options.dry_run)):
         if given:
             raise ValueError(f"--{option} looks at this machine; leave --executor ray out")
+    for each in contenders:
+        if each.python:
+            raise ValueError(
+                f"{each.name}@{each.python} names an interpreter of this machine; leave --executor ray out"
+            )
     if options.address is not None and not ADDRESS.fullmatch(options.address):
         raise ValueError(f"--address: expected HOST:PORT or auto, got {options.address[:60]!r}")
     if find_spec("ray") is None:

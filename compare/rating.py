@@ -28,9 +28,8 @@ def rated(plan: Plan, folder: Path) -> Iterator[tuple[DeviceRate, ...]]:
     place = folder / "rates"
     place.mkdir()
     fleet = Fleet(plan.settings, place, lambda _: None)
-    for name in plan.backends:
+    for name, contender in plan.homes.items():
         request = Rate(backend=name, stream_bytes=stream_bytes(plan.settings.device), products=products(plan))
-        contender = next(each for each in plan.contenders if each.backend == name)
         # Freed pages are kept whatever --malloc says: the device's speed is asked for, not the kernel's.
         reply = fleet.ask_fresh(contender, request, environment.RECYCLE)
         yield reply.rates if isinstance(reply, Rated) else tuple(unknown(request, reply))
@@ -45,8 +44,7 @@ def linked(plan: Plan, folder: Path) -> Iterator[LinkRate]:
     fleet = Fleet(plan.settings, place, lambda _: None)
     for devices in sorted({problem.devices for problem in plan.problems} - {1}):
         fleet.lay_over(devices)
-        for name in plan.backends:
-            contender = next(each for each in plan.contenders if each.backend == name)
+        for name, contender in plan.homes.items():
             reply = fleet.ask_fresh(contender, Link(size_bytes=LINK_BYTES), environment.RECYCLE)
             yield LinkRate(
                 backend=name,

@@ -1,7 +1,7 @@
 """Every type that crosses from one room of the program to another: frozen, with the unit in the field's name.
 
 The records that stand in ``results.jsonl`` (Run, Node, Measurement, Skip, Failure) carry their ``kind`` as a tag;
-docs/results.md describes the file.  Times are seconds, sizes are bytes.
+docs/results.md describes the file and each field.  Times are seconds, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -84,12 +84,17 @@ class Problem(Record, frozen=True):
 
 
 class Contender(Record, frozen=True):
-    """How it is computed: framework, variant, the mode in which the framework executes it, and which entrant it is."""
+    """How it is computed: framework, variant, the mode in which the framework executes it, and which entrant it is.
+
+    ``python``: the interpreter, empty for the program's own.  ``release``: the framework's, where it runs in several.
+    """
 
     backend: str
     variant: str
     mode: str
     entrant: Count = 1
+    python: str = ""
+    release: str = ""
 
     @property
     def name(self) -> str:
@@ -97,8 +102,13 @@ class Contender(Record, frozen=True):
 
         Of a user's own function, whose variant is a file and a name in it, ``backend=file.py:function:mode``.
         """
-        again = f"#{self.entrant}" if self.entrant > 1 else ""
-        return f"{self.backend}{'=' if '.py:' in self.variant else ':'}{self.variant}:{self.mode}{again}"
+        release, again = self.home.removeprefix(self.backend), f"#{self.entrant}" if self.entrant > 1 else ""
+        return f"{self.backend}{'=' if '.py:' in self.variant else ':'}{self.variant}:{self.mode}{release}{again}"
+
+    @property
+    def home(self) -> str:
+        """What runs it: the backend, ``@release`` behind it where several interpreters of it take part."""
+        return f"{self.backend}@{self.release}" if self.release else self.backend
 
 
 class Case(Record, frozen=True):
@@ -120,8 +130,7 @@ class Kernel(Record, frozen=True):
 class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
-    ``communication_s``, ``hidden_s`` and ``graph_launches`` are one iteration's (docs/results.md).  ``repeats``: that
-    pass in further processes, by their number; it stands in no file, where each process has its own row.
+    ``repeats``: the pass in further processes, by their number; in a file each process has its own row.
     """
 
     device_s: Samples
@@ -150,10 +159,7 @@ class TensorError(Record, frozen=True):
 
 
 class Agreement(Record, frozen=True):
-    """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender.
-
-    ``tf32_cut_off``: its errors are not those of rounded TF32 operands, but those of operands that are cut off.
-    """
+    """The verdict on one contender's numbers: each checked tensor, and the largest gap to another contender."""
 
     agrees: bool
     tensors: tuple[TensorError, ...]
@@ -183,10 +189,7 @@ class Notice(Record, frozen=True):
 
 
 class Conditions(Record, frozen=True):
-    """The machine while a case was sampled: CPU shares of other processes and of other machines, the GPU's clock.
-
-    ``busy``: other processes used so much of the CPUs that were timed that no verdict can be had.
-    """
+    """The machine while a case was sampled: CPU shares of other processes and of other machines, the GPU's clock."""
 
     others_share: float | None = None
     stolen_share: float | None = None
@@ -207,11 +210,7 @@ class Outcome(Record, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Measurement(Outcome, frozen=True, tag="measurement"):
-    """One measured case in one process.
-
-    ``streams``: wall seconds of a call in each of several streams of calls that are not awaited one by one.
-    ``warm_costs``: with every compile cache warm.  ``ran``: which variant ran, where the contender's chooses one.
-    """
+    """One measured case in one process."""
 
     passes: dict[PassName, PassResult]
     saved_bytes: Bytes | None

@@ -131,7 +131,7 @@ def _sparse(problem: Problem) -> bool:
 def _sizes(row: Measurement) -> tuple[object, ...]:
     where = row.problem
     shape = (where.batch, where.q_len, where.kv_len, where.heads, where.kv_heads, where.head_dim)
-    return (row.contender.backend, *shape, where.layers, where.layout, where.seed)
+    return (row.contender.home, *shape, where.layers, where.layout, where.seed)
 
 
 def solution(row: Measurement, base: Measurement, named: tuple[str, ...]) -> Solution:

@@ -174,7 +174,7 @@ class OneProcess:
 
     def _missing_mode(self, contender: Contender) -> str | None:
         self._fleet.start(contender)
-        report = self._fleet.reports.get(contender.backend)
+        report = self._fleet.reports.get(contender.home)
         return report.missing_modes.get(contender.mode) if report else None
 
     def _failure(self, problem: Problem, contender: Contender, failed: Failed) -> Failure:

@@ -43,7 +43,7 @@ def scaled(rows: Iterable[Row], links: Iterable[LinkRate] = ()) -> list[Scaled]:
 def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None:
     """One device of the same backend on the same problem: `fused` if that was measured, else the same variant."""
     alone = replace(row.problem, devices=1)
-    fitting = [each for each in rows if each.problem == alone and each.contender.backend == row.contender.backend]
+    fitting = [each for each in rows if each.problem == alone and each.contender.home == row.contender.home]
     fitting = [each for each in fitting if each.contender.variant in ("fused", row.contender.variant)]
 
     def rank(each: Measurement) -> tuple[bool, bool]:

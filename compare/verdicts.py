@@ -67,7 +67,7 @@ def _on_the_side(found: Verdict, ratio: float, same_within: float) -> bool:
 def too_near(relative: Estimate, one: Contender, other: Contender, settings: Settings) -> bool:
     """Whether a difference is one that two processes of the same program may show on a CPU, and too few ran to tell."""
     few = settings.device == "cpu" and settings.processes < WIDENED_FROM
-    apart = settings.workers == "contender" or one.backend != other.backend
+    apart = settings.workers == "contender" or one.home != other.home
     return few and apart and abs(relative.median - 1) < NEAR
 
 

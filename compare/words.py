@@ -38,8 +38,9 @@ def names_of(one: Contender, other: Contender) -> tuple[str, str]:
 
 
 def name_of(contender: Contender) -> str:
-    """Mode and framework: ``eager PyTorch``."""
-    return MODES.get(contender.mode, f"{contender.mode} ") + FRAMEWORKS.get(contender.backend, contender.backend)
+    """Mode and framework, with its release where several are compared: ``eager PyTorch``."""
+    framework = FRAMEWORKS.get(contender.backend, contender.backend)
+    return MODES.get(contender.mode, f"{contender.mode} ") + " ".join(filter(None, (framework, contender.release)))
 
 
 def opening(name: str) -> str:

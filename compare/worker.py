@@ -129,11 +129,12 @@ class Worker:
             device=request.device,
             device_name=facts.name or environment.processor(),
             total_bytes=facts.total_bytes or total_bytes(),
-            versions=facts.versions,
+            versions=facts.versions | ({"python": environment.host()["python"]} if request.python else {}),
             flags=facts.flags,
             import_s=imported - begin,
             start_s=started - imported,
             missing_modes=facts.missing_modes,
+            python=request.python,
         )
         return Started(report=report)
 

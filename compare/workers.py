@@ -51,10 +51,10 @@ class Launched(NamedTuple):
         found.listen(1)
         return found
 
-    def command(self, module: str) -> list[str]:
+    def command(self, python: str, module: str) -> list[str]:
         """What starts the processes, each of which runs the module."""
         start = ["-m", "compare.launcher", self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
-        return [sys.executable, *start, "-m", module, str(self.obituary), self.package]
+        return [python, *start, "-m", module, str(self.obituary), self.package]
 
 
 class WorkerProcess:
@@ -67,18 +67,20 @@ class WorkerProcess:
         module: str = "compare.worker",
         replies: Any = Reply,
         launched: Launched | None = None,
+        python: str = "",
     ) -> None:
+        """``python``: an interpreter other than the program's own, whose environment finds this program's source."""
         here, there = socket.socketpair()
         self._log, self._launched = log, launched
-        command = [sys.executable, "-m", module, str(there.fileno())]
+        command = [python or sys.executable, "-m", module, str(there.fileno())]
         if launched:
             here.close()
             here = launched.listening()
-            command = launched.command(module)
+            command = launched.command(python or sys.executable, module)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
-                env=environment | {"PYTHONPATH": _python_path(environment)},
+                env=environment if python else environment | {"PYTHONPATH": _python_path(environment)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -89,5 +89,5 @@ def described(name: str) -> Node:
 
 def device_of(row: Row, reports: dict[str, DeviceReport]) -> str:
     """The device as the row's backend names it, or another one where that never started."""
-    report = reports.get(row.contender.backend) or next(iter(reports.values()), None)
+    report = reports.get(row.contender.home) or next(iter(reports.values()), None)
     return report.device_name if report else ""

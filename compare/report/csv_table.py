@@ -21,7 +21,7 @@ PROBLEM = (
     "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "d_model", "mask", "dtype", "matmul_precision",
     "layers", "layout", "devices", "seed",
 )  # fmt: skip
-CONTENDER = ("backend", "variant", "mode", "entrant")
+CONTENDER = ("backend", "variant", "mode", "entrant", "release", "python")
 ROW = ("ran", "saved_bytes", "input_bytes", "output_bytes", "stopped", "alone", "stage", "reason")
 COSTS = ("trace_s", "compile_s", "first_call_s", "warmup_s")
 FLOOR = ("floor_s", "bound", "share", "bytes_per_s", "flops_per_s")

@@ -95,9 +95,9 @@ def error(value: float | None) -> str:
 
 
 def broken(name: str, width: int) -> str:
-    """A name with a line break after a colon or a slash wherever it would be wider than ``width``."""
+    """A name with a break after a colon or a slash or before an ``@`` wherever it would be wider than ``width``."""
     lines = [""]
-    for part in re.split(r"(?<=[:/])", name):
+    for part in re.split(r"(?<=[:/])|(?=@)", name):
         lines[-1:] = (
             [lines[-1] + part] if len(lines[-1] + part) <= width else [line for line in (lines[-1], part) if line]
         )

@@ -78,9 +78,11 @@ def processes_line(planned: int, rows: Sequence[Row]) -> str:
 
 
 def backend_line(report: DeviceReport) -> str:
-    """Versions and device of one backend."""
+    """Versions and device of one backend, and the interpreter where it is not the program's own."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    return f"{versions or report.backend} on {report.device_name} ({report.device}, {fmt.size(report.total_bytes)})"
+    return f"{versions or report.backend} on {report.device_name} ({report.device}, {fmt.size(report.total_bytes)})" + (
+        f", under {report.python}" if report.python else ""
+    )
 
 
 def reference_row(rows: Sequence[Row]) -> Measurement | None:
@@ -184,7 +186,7 @@ def peak(passes: Iterable[PassResult]) -> str:
 
 def weighed_by(rows: Sequence[Measurement]) -> str:
     """Who says what the peaks are, and for how many passes."""
-    sources = Counter((row.contender.backend, each.peak_source) for row in rows for each in row.passes.values())
+    sources = Counter((row.contender.home, each.peak_source) for row in rows for each in row.passes.values())
     found = [f"{source} ({name}, {fmt.plural(count, 'pass', 'passes')})" for (name, source), count in sources.items()]
     return "; ".join(found)
 

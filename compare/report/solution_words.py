@@ -59,8 +59,8 @@ def summary(rows: Iterable[Row]) -> list[str]:
     if not groups:
         return []
     lines = [f"{sizes(groups[0])}, against {bases(groups[0])} ({UNPAIRED}: not in turns):"]
-    for backend in dict.fromkeys(each.row.contender.backend for each in groups[0]):
-        own = [each for each in groups[0] if each.row.contender.backend == backend]
+    for home in dict.fromkeys(each.row.contender.home for each in groups[0]):
+        own = [each for each in groups[0] if each.row.contender.home == home]
         lines += [f"least memory: {_said(for_memory(own)[0])}", f"least time: {_said(for_time(own)[0])}"]
     return lines
 

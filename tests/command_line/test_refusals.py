@@ -108,7 +108,7 @@ def test_a_gpu_that_one_framework_cannot_open(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "has_gpu_node", lambda: True)
-    monkeypatch.setattr(devices, "blind_backends", lambda names: [name for name in names if name == "jax"])
+    monkeypatch.setattr(devices, "blind_backends", lambda found: [each.home for each in found if each.backend == "jax"])
     line = refusal(capsys, ["--device", "gpu"])
     assert "--device gpu: jax can open no GPU here; possible: cpu" in line
 
