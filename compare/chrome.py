@@ -21,7 +21,7 @@ from compare.timeline import Allocation, Span
 from compare.tracing import Ran
 
 GAP = 0.05  # between two passes, as a share of the first
-WINDOWS = 0  # the thread of the windows
+THREADS = 10**5  # of a process at most; Perfetto joins threads of one number, and those of 0 or of their process's
 Event = dict[str, Any]
 Track = tuple[int, str, int]  # device, stream or thread, and which of the layers that it takes to show all spans
 
@@ -60,15 +60,15 @@ class Process:
     """A contender as a process of the file."""
 
     def __init__(self, pid: int, kept: Kept) -> None:
-        self._pid, self._kept = pid, kept
+        self._pid, self._kept, self._windows = pid, kept, pid * THREADS
         self._tracks: dict[Track, int] = {}
         self._several = len({span.device for ran in kept.ran.values() for span in ran.work}) > 1
 
     def names(self) -> Iterator[Event]:
         """What the process and its threads are called; of threads those that had events."""
-        yield self._name("process_name", WINDOWS, {"name": self._kept.contender.name})
-        yield self._name("process_sort_index", WINDOWS, {"sort_index": self._pid})
-        yield self._name("thread_name", WINDOWS, {"name": "windows"})
+        yield self._name("process_name", self._windows, {"name": self._kept.contender.name})
+        yield self._name("process_sort_index", self._windows, {"sort_index": self._pid})
+        yield self._name("thread_name", self._windows, {"name": "windows"})
         for (device, track, layer), tid in self._tracks.items():
             words = [track or "work", f"device {device}" * self._several, "overlapping" * bool(layer)]
             yield self._name("thread_name", tid, {"name": ", ".join(filter(None, words))})
@@ -80,10 +80,10 @@ class Process:
             return
         ran, known = self._kept.ran[name], {each.name: each for each in self._kept.passes[name].kernels}
         window = Span(name, 0, ran.window_ns)
-        yield self._span(window, WINDOWS, zero_ns, "window", self._about(name, ran))
+        yield self._span(window, self._windows, zero_ns, "window", self._about(name, ran))
         for device, track, spans in by_track(ran.work):
             for span, layer in layered(spans):
-                tid = self._tracks.setdefault((device, track, layer), len(self._tracks) + 1)
+                tid = self._tracks.setdefault((device, track, layer), self._windows + 1 + len(self._tracks))
                 kernel = known.get(span.name) or Kernel(name=span.name, count=1, device_s=0.0)
                 inside = {"contents": ", ".join(kernel.contents)} if kernel.contents else {}
                 yield self._span(span, tid, zero_ns, ", ".join(kinds.of(kernel)), inside)
@@ -107,7 +107,7 @@ class Process:
         """What each device had allocated above the start of the window, as a counter."""
         for device in sorted({each.device for each in changes}):
             own = [Allocation(0, 0, device), *(each for each in changes if each.device == device)]
-            label = "allocated bytes" + f", device {device}" * self._several
+            label = "allocated" + f", device {device}" * self._several
             for change, level in zip(own, accumulate(each.signed_bytes for each in own), strict=True):
                 moment = {"name": label, "ph": "C", "ts": microseconds(zero_ns + change.time_ns)}
                 yield moment | {"pid": self._pid, "args": {"bytes": level}}
