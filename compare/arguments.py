@@ -237,6 +237,9 @@ def build_parser() -> Parser:
     rest = parser.add_argument_group("output")
     rest.add_argument("--out", type=Path, metavar="DIR", help="new or empty (default: results/<timestamp>)")
     rest.add_argument("--explain", action="store_true", help="show the kernels of each pass, and why the times differ")
+    rest.add_argument(
+        "--trace", action="store_true", help="keep what each contender ran, for ui.perfetto.dev and XProf"
+    )
     rest.add_argument("--list", action="store_true", help="show what can be chosen, and exit")
     rest.add_argument("--dry-run", action="store_true", help="show the cases, their bytes and their time, and exit")
     rest.add_argument("--version", action="version", version=f"compare {VERSION}")

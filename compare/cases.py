@@ -53,6 +53,7 @@ class Plan(Record, frozen=True):
     note: str = ""
     max_seq_len: int | None = None  # look for the longest sequence up to there, in place of measuring
     cluster_cpus: int | None = None  # measure on a Ray cluster; the CPUs of a problem's node, or with each of its GPUs
+    trace: bool = False  # keep what each contender ran, for Perfetto
     laddered: bool = True  # the costs of the first problem are measured with warm compile caches too
 
     @property

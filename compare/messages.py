@@ -9,6 +9,7 @@ import msgspec
 from compare.circumstances import Cache, DeviceReport
 from compare.device_rate import Link, Linked, Rate, Rated
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
+from compare.tracing import Ran
 
 Result = Literal["pass", "fail", "not applicable"]
 
@@ -35,7 +36,12 @@ class Prepare(Record, frozen=True, tag=True):
 
 
 class Begin(Record, frozen=True, tag=True):
-    """Open the profiler for the profiled turns that follow."""
+    """Open the profiler for the profiled turns that follow.
+
+    With ``own``, a path without an ending, the framework's own profile is kept there, and `Seen` tells what ran.
+    """
+
+    own: str = ""
 
 
 class Turn(Record, frozen=True, tag=True):
@@ -151,6 +157,7 @@ class Seen(Record, frozen=True):
     communication_s: float | None = None
     hidden_s: float | None = None
     graph_launches: int = 0
+    ran: Ran | None = None
 
 
 class Ended(Record, frozen=True, tag=True):

@@ -21,6 +21,7 @@ from compare.records import PASSES, Contender, Device, PassName, Problem
 
 BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
+UNTIMED = ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch", "shard", "trace")
 ADDRESS = re.compile(r"auto|local|(?!-)[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
 MOST_SIMULATED = 16  # devices on a CPU
 PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
@@ -66,6 +67,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         command=environment.printable(shlex.join(["python", "-m", "compare", *argv])),
         max_seq_len=None if options.max_seq_len is None else options.max_seq_len or reach.MOST[device],
         cluster_cpus=cpus,
+        trace=options.trace,
     )
 
 
@@ -86,7 +88,7 @@ def check_search(options: argparse.Namespace) -> None:
     """Refuse what a search for the longest sequence cannot have."""
     if options.max_seq_len is None:
         return
-    for option in ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch", "shard"):
+    for option in UNTIMED:
         if getattr(options, option):
             raise ValueError(
                 f"--max-seq-len looks for a length and times nothing; leave --{option.replace('_', '-')} out"
@@ -104,7 +106,8 @@ def check_executor(options: argparse.Namespace, contenders: Sequence[Contender])
         if options.address is not None:
             raise ValueError("--address is that of a Ray cluster; add --executor ray")
         return
-    for option, given in (("max-seq-len", options.max_seq_len is not None), ("dry-run", options.dry_run)):
+    here = {"max-seq-len": options.max_seq_len is not None, "dry-run": options.dry_run, "trace": options.trace}
+    for option, given in here.items():
         if given:
             raise ValueError(f"--{option} looks at this machine; leave --executor ray out")
     for each in contenders:

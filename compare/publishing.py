@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from compare import extent, machines, results
+from compare import extent, machines, results, traces
 from compare.circumstances import Run
 from compare.records import Row
-from compare.report import csv_table, legend, markdown, markdown_pictures, terminal, terminal_reasons
+from compare.report import csv_table, legend, markdown, markdown_pictures, markdown_traces, terminal, terminal_reasons
 from compare.report.markdown_text import escape
 from compare.values import Format
 
@@ -31,7 +31,8 @@ def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain:
     """After a run: the tables on the terminal, with ``explain`` also why times differ, and the files of a report."""
     show(run, rows, console, explain)
     written = write(run, rows, out, AFTER_A_RUN)
-    name_files([str(out / results.RESULTS), *written], console)
+    kept = [str(out / traces.FOLDER)] * (out / traces.FOLDER).is_dir()
+    name_files([str(out / results.RESULTS), *written, *kept], console)
 
 
 def show(run: Run, rows: Sequence[Row], console: Console, explain: bool = False) -> None:
@@ -68,10 +69,12 @@ def files_of(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Forma
     drawn = pictures(run, rows) if PICTURED & set(formats) else []
     if "markdown" in formats:
         write_pictures(drawn, out / markdown_pictures.FOLDER)
+    problems = [row.problem for row in extent.first(rows, markdown.MOST_ROWS)]
+    kept = markdown_traces.traced(traces.filed(problems, out))
     missing = {name: lacking(name) for name in FILES if name in formats}
     for name in missing:
         if not missing[name]:
-            (out / FILES[name]).write_text(text(name, run, rows, drawn, kind), encoding="utf-8", newline="")
+            (out / FILES[name]).write_text(text(name, run, rows, drawn, kind, kept), encoding="utf-8", newline="")
     return [missing[name] or str(out / FILES[name]) for name in missing]
 
 
@@ -83,16 +86,18 @@ def write_pictures(drawn: Sequence[Picture], folder: Path) -> None:
         (folder / f"{each.name}.svg").write_text(each.svg, encoding="utf-8")
 
 
-def text(name: Format, run: Run, rows: Sequence[Row], drawn: Sequence[Picture] = (), kind: str = "") -> str:
-    """A report in one format that is a file."""
+def text(
+    name: Format, run: Run, rows: Sequence[Row], drawn: Sequence[Picture] = (), kind: str = "", kept: str = ""
+) -> str:
+    """A report in one format that is a file; ``kept`` is its section of traces."""
     if name == "csv":
         return csv_table.render(run, rows)
     if name == "html":
         from compare.report import page as html
 
-        return html.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn])
+        return html.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn], kept)
     named = [(each.name, each.title, each.caption) for each in drawn]
-    page = markdown.render(run, rows, markdown_pictures.pictured(named))
+    page = markdown.render(run, rows, markdown_pictures.pictured(named), kept)
     return f"**{escape(kind)}**\n\n{page}" if kind else page
 
 

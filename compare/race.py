@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -28,15 +29,20 @@ from compare.messages import (
 from compare.records import Agreement, Case, Contender, Measurement, Notice, Problem, Row, Skip
 from compare.resident import PROBE_FROM_BYTES, can_measure
 from compare.sampling import Again, Fail, Sampling
+from compare.traces import Album
 
 JUDGE_SHARE = 0.5  # of the sampling budget: the oracle may take this long before it checks drawn slices only
 WARMUP_SHARE = 0.25
 
 
 class Race:
-    """The contenders of one problem side by side; ``laddered``: costs with warm compile caches are measured too."""
+    """The contenders of one problem side by side.
+
+    ``laddered``: costs with warm compile caches are measured too.  ``album``: where traces are kept, if they are.
+    """
 
     laddered = False
+    album: Album | None = None
 
     def __init__(
         self, fleet: Fleet, settings: Settings, problem: Problem, folder: Path, say: Callable[[str], None]
@@ -56,6 +62,8 @@ class Race:
         measured = [each for each in ready if each not in failed]
         measured = [each for each in measured if self._repeat(each, folders[each], fail)]
         rows = {each: self._with_streams(sampling.measurement(each, residents[each])) for each in measured}
+        if self.album:
+            rows = {each: self._with_trace(row, self.album) for each, row in rows.items()}
         if self.laddered:
             rows = {each: self._with_warm_costs(row) for each, row in rows.items()}
         verdicts, warning = self._judge({each: folders[each] for each in measured})
@@ -124,6 +132,14 @@ class Race:
         if isinstance(reply, Streamed):
             return replace(row, streams=reply.call_s)
         return _noted(row, "no-streams", "streams of calls failed", reply)
+
+    def _with_trace(self, row: Measurement, album: Album) -> Measurement:
+        """The row, whose trace is kept; a trace that cannot be had costs no row."""
+        self._say(f"{row.contender.name}: trace")
+        reason = album.add(row, partial(self._fleet.ask, row.contender))
+        if not reason:
+            return row
+        return replace(row, warnings=(*row.warnings, Notice(code="no-trace", text=f"no whole trace: {reason}")))
 
     def _with_warm_costs(self, row: Measurement) -> Measurement:
         """The costs once more with warm compile caches; nothing is prepared any more afterwards."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare import composing, prediction
+from compare import composing, prediction, traces
 from compare.backends import SEQUENCE_PARALLEL
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
@@ -97,16 +97,18 @@ class OneProcess:
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:
         rows: dict[Contender, Row] = {}
+        kept = self.plan.trace and self._process == 1
+        album = traces.Album(problem, self.plan.out / traces.FOLDER) if kept else None
         self._fleet.lay_over(problem.devices)
         contenders = self._runner.contenders(problem)
         for skip in self._skipped(problem, contenders):
             self._record(rows, skip)
         together = [contender for contender in contenders if contender not in rows]
-        again = self._measure(problem, together, rows, alone=False)
+        again = self._measure(problem, together, rows, album)
         for contender in again:
             self._say(problem, f"{contender.name}: out of memory, again with the device to itself")
             self._fleet.stop()
-            self._measure(problem, [contender], rows, alone=True)
+            self._measure(problem, [contender], rows, album, alone=True)
             self._fleet.stop()
         return rows
 
@@ -115,7 +117,12 @@ class OneProcess:
         self._listener.stage(problem, f"process {self._process}: {text}" if several else text)
 
     def _measure(
-        self, problem: Problem, contenders: Sequence[Contender], rows: dict[Contender, Row], alone: bool
+        self,
+        problem: Problem,
+        contenders: Sequence[Contender],
+        rows: dict[Contender, Row],
+        album: traces.Album | None,
+        alone: bool = False,
     ) -> list[Contender]:
         """Measure contenders side by side and record their rows; returns those to be tried again alone."""
         again: list[Contender] = []
@@ -129,6 +136,7 @@ class OneProcess:
 
         race = Race(self._fleet, self.settings, problem, self._folder, lambda text: self._say(problem, text))
         race.laddered = self.plan.laddered and problem == self.plan.problems[0] and self._process == 1
+        race.album = album
         for row in race.run(contenders, fail):
             self._record(rows, replace(row, alone=alone) if isinstance(row, Measurement) else row)
         return again

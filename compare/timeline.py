@@ -21,12 +21,13 @@ from compare.records import Kernel
 
 
 class Span(NamedTuple):
-    """A named interval on one of the trace's devices, in nanoseconds of the trace's clock."""
+    """A named interval on one of the trace's devices, in nanoseconds of its clock; ``track``: a stream, a thread."""
 
     name: str
     start_ns: int
     end_ns: int
     device: int = 0
+    track: str = ""
 
 
 class Allocation(NamedTuple):
@@ -68,6 +69,7 @@ class Iteration(NamedTuple):
     window_s: float
     work: tuple[Span, ...]
     graph_launches: int = 0
+    start_ns: int = 0
 
     @property
     def kernels(self) -> Counter[str]:
@@ -120,6 +122,7 @@ def iterations(trace: Trace) -> list[Iteration]:
             (window.end_ns - window.start_ns) / 1e9,
             tuple(work),
             sum(window.start_ns <= time_ns <= window.end_ns for time_ns in trace.graph_launches),
+            window.start_ns,
         )
         for window, work in zip(windows, inside, strict=True)
     ]

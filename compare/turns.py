@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
-from compare import timeline
+from compare import timeline, tracing
 from compare.backends import Programs
 from compare.clock import Stopwatch
 from compare.messages import Begin, Begun, End, Ended, Seen, Turn, Turned
@@ -40,6 +41,7 @@ class Turns:
         self._stack = ExitStack()
         self._found: list[Trace] = []
         self._rounds: dict[Key, set[int]] = {}  # that had a profiled turn
+        self._told = False  # what ran, span by span
         self._kernels: dict[Key, Counter[str]] = {}
         self._confirmed: set[Key] = set()
 
@@ -47,11 +49,13 @@ class Turns:
         """What an earlier profile saw of a contender."""
         self._kernels |= {(contender, name): found for name, found in kernels.items()}
 
-    def begin(self, _: Begin) -> Begun:
+    def begin(self, request: Begin) -> Begun:
         """Open the profiler."""
         gc.collect()
-        self._rounds = {}
-        self._found = self._stack.enter_context(self._session.profiler.trace())
+        self._rounds, self._told = {}, bool(request.own)
+        first = not (self._session.devices and self._session.devices.rank)  # it writes for all
+        own = Path(request.own) if request.own and first else None
+        self._found = self._stack.enter_context(self._session.profiler.trace(memory=self._told, own=own))
         return Begun()
 
     def take(self, request: Turn) -> Turned:
@@ -83,7 +87,7 @@ class Turns:
     def _label(self, request: Turn) -> str:
         key = (request.contender, request.pass_name)
         self._rounds.setdefault(key, set()).add(request.round)
-        return f"{list(self._rounds).index(key)}:{request.round}"
+        return f"{list(self._rounds).index(key)}:{request.round}:{request.pass_name}"  # the name is for readers
 
     def end(self, request: End) -> Ended:
         """Close the profiler and sort what it saw into rounds; nothing where it was never opened."""
@@ -93,16 +97,16 @@ class Turns:
             return Ended(seen=())
         seen: dict[tuple[int, int], list[Iteration]] = defaultdict(list)
         for one in timeline.iterations(found[0]):
-            index, _, round_number = one.label.partition(":")
+            index, round_number, _ = one.label.split(":")
             seen[int(index), int(round_number)].append(one)
         return Ended(
             seen=tuple(
-                self._seen(key, {at: seen[index, at] for at in sorted(rounds)}, request)
+                self._seen(key, {at: seen[index, at] for at in sorted(rounds)}, request, found[0])
                 for index, (key, rounds) in enumerate(self._rounds.items())
             )
         )
 
-    def _seen(self, key: Key, rounds: dict[int, list[Iteration]], request: End) -> Seen:
+    def _seen(self, key: Key, rounds: dict[int, list[Iteration]], request: End, trace: Trace) -> Seen:
         """The rounds of one pass: those that can be true, and why the others cannot."""
         count = request.count[key[0].name][key[1]]
         usual = timeline.usual_kernels(each for found in rounds.values() for each in found)
@@ -125,6 +129,7 @@ class Turns:
             communication_s=sent_s,
             hidden_s=hidden_s,
             graph_launches=typical.graph_launches if typical else 0,
+            ran=tracing.ran(trace, typical) if typical and self._told else None,
         )
 
     @property

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -35,8 +36,11 @@ def window(label: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def trace(memory: bool = False) -> Iterator[list[Trace]]:
-    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events (GPU only)."""
+def trace(memory: bool = False, own: Path | None = None) -> Iterator[list[Trace]]:
+    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events (GPU only).
+
+    ``own``: keep JAX's own profile under this name, in the folders in which XProf looks for it.
+    """
     options = ProfileOptions()
     options.python_tracer_level = 0
     options.host_tracer_level = 2 if memory or jax.default_backend() == "cpu" else 1
@@ -45,40 +49,49 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
     try:
         yield found
     finally:
-        seen = session.stop_and_get_profile_data()
+        seen = _kept(session.stop(), own) if own else session.stop_and_get_profile_data()
     found.append(_read(seen))
+
+
+def _kept(serialized: bytes, own: Path) -> ProfileData:
+    """What was seen, written where XProf finds it when it is pointed to the folder that ``own`` lies in."""
+    folder = own.parent / "plugins" / "profile" / own.name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "host.xplane.pb").write_bytes(serialized)
+    return ProfileData.from_serialized_xspace(serialized)
 
 
 def _read(data: ProfileData) -> Trace:
     """Kernels are the events of the GPU planes; on a CPU, ops are the host events that name an HLO op."""
     work, allocations, graphs = [], [], []
-    products: list[tuple[Any, Any]] = []
+    products: list[tuple[Span, Any]] = []
     ends: dict[Any, int] = {}
-    windows = [_window(event) for _, event in _events(data) if event.name.startswith(WINDOW)]
+    windows = [_window(event) for _, _, event in _events(data) if event.name.startswith(WINDOW)]
     timed = Overlap(windows)
     for plane in data.planes:
         if plane.name.startswith("/host:"):
             ends |= {mark: end_ns for line in plane.lines for mark, end_ns in _ends(line.events)}
-    for place, event in _events(data):
+    for place, track, event in _events(data):
         if event.name in ("MemoryAllocation", "MemoryDeallocation"):
             allocations.append(_allocation(event))
         elif not timed(event.start_ns, event.end_ns):
             continue
         elif gpu := GPU.match(place):
-            work.append(_span(event, NUMBERED_MEMSET.sub("Memset", event.name))._replace(device=int(gpu[1])))
+            work.append(_span(event, NUMBERED_MEMSET.sub("Memset", event.name), track)._replace(device=int(gpu[1])))
         elif event.name == GRAPH_LAUNCH:
             graphs.append(int(event.start_ns))
         elif place.startswith("/host:") and _is_op(event):
             if event.name.startswith(ASYNCHRONOUS):
-                products.append((event, dict(event.stats).get("_p")))
+                products.append((_span(event, event.name, track), dict(event.stats).get("_p")))
             else:
-                work.append(_span(event, event.name))
-    return Trace(windows, work + [_until(event, ends.get(mark)) for event, mark in products], allocations, graphs)
+                work.append(_span(event, event.name, track))
+    return Trace(windows, work + [_until(span, ends.get(mark)) for span, mark in products], allocations, graphs)
 
 
-def _events(data: ProfileData) -> Iterator[tuple[str, Any]]:
-    """Every event, with the name of its plane."""
-    return ((plane.name, event) for plane in data.planes for line in plane.lines for event in line.events)
+def _events(data: ProfileData) -> Iterator[tuple[str, str, Any]]:
+    """Every event, with the names of its plane and of its line, which is a stream or a thread."""
+    lines = ((plane.name, line.name, line.events) for plane in data.planes for line in plane.lines)
+    return ((place, track, event) for place, track, events in lines for event in events)
 
 
 def _window(event: Any) -> Span:
@@ -94,9 +107,8 @@ def _ends(thread: Iterable[Any]) -> Iterator[tuple[Any, int]]:
             yield dict(event.stats).get("_c"), int(before.start_ns if followed else event.start_ns)
 
 
-def _until(event: Any, end_ns: int | None) -> Span:
+def _until(span: Span, end_ns: int | None) -> Span:
     """A product from its start to the mark of its end: its event covers only the queueing of its tasks."""
-    span = _span(event, event.name)
     return span._replace(end_ns=max(span.end_ns, end_ns or 0))
 
 
@@ -105,9 +117,9 @@ def _is_op(event: Any) -> bool:
     return not event.name.startswith("ThunkExecutor") and any(key == "hlo_op" for key, _ in event.stats)
 
 
-def _span(event: Any, name: str) -> Span:
+def _span(event: Any, name: str, track: str = "") -> Span:
     """The event's interval, in whole nanoseconds."""
-    return Span(name, int(event.start_ns), int(event.end_ns))
+    return Span(name, int(event.start_ns), int(event.end_ns), track=track)
 
 
 def _allocation(event: Any) -> Allocation:

@@ -21,7 +21,7 @@ def read(**planes: list[list[SimpleNamespace]]) -> Trace:
     return profiler._read(
         SimpleNamespace(
             planes=[
-                SimpleNamespace(name=names[name], lines=[SimpleNamespace(events=events) for events in threads])
+                SimpleNamespace(name=names[name], lines=[SimpleNamespace(name="", events=events) for events in threads])
                 for name, threads in planes.items()
             ]
         )

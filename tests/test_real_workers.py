@@ -125,6 +125,26 @@ def test_device_time_fits_into_its_window(name: str) -> None:
     assert all(0 < each.device_s <= each.window_s for each in seen)
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("jax", "plugins/profile/a.b/host.xplane.pb"), ("torch", "a.b.kineto.json")]
+)
+def test_a_frameworks_own_profile_lies_where_its_viewer_looks_and_changes_no_trace(
+    name: str, file: str, tmp_path: Path
+) -> None:
+    adapter, profiler = adapter_of(name), import_module(f"{backend(name).package}.profiler")
+    array = adapter.put(np.ones((64, 64), np.float32), "float32")
+    adapter.block(adapter.matmul(array, array, "ieee"))
+    seen = []
+    for own in (None, tmp_path / "a.b"):
+        with profiler.trace(memory=True, own=own) as found, profiler.window("product"):
+            adapter.block(adapter.matmul(array, array, "ieee"))
+        seen += timeline.iterations(found[0])
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert b"compare:product" in (tmp_path / file).read_bytes()
+    assert seen[0].kernels == seen[1].kernels
+    assert all(span.track for span in seen[1].work)
+
+
 def test_a_worker_killed_in_mid_run_is_a_crash_and_the_other_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,8 +31,11 @@ def window(label: str) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def trace(memory: bool = False) -> Iterator[list[Trace]]:
-    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events."""
+def trace(memory: bool = False, own: Path | None = None) -> Iterator[list[Trace]]:
+    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events.
+
+    ``own``: keep Kineto's own profile under this name, as a file for Perfetto.
+    """
     activities = [ProfilerActivity.CPU]
     gpu = _on_gpu()
     if gpu:
@@ -40,6 +44,8 @@ def trace(memory: bool = False) -> Iterator[list[Trace]]:
     with profile(activities=activities, profile_memory=memory) as session:
         yield found
     found.append(_read(session.profiler.kineto_results.events(), gpu=gpu))
+    if own:
+        session.export_chrome_trace(f"{own}.kineto.json")
 
 
 def _read(events: Any, gpu: bool) -> Trace:
@@ -60,7 +66,7 @@ def _read(events: Any, gpu: bool) -> Trace:
         elif not timed(start_ns, start_ns + event.duration_ns()):
             continue
         elif _is_work(name, gpu) and _on_device(event) == gpu and not event.is_user_annotation():
-            work.append(_span(event, name))
+            work.append(_span(event, name)._replace(track=_track(event, gpu)))
         elif name == GRAPH_LAUNCH:
             graphs.append(start_ns)
     return Trace(windows, work, allocations, graphs)
@@ -68,6 +74,11 @@ def _read(events: Any, gpu: bool) -> Trace:
 
 def _on_device(event: Any) -> bool:
     return bool(event.device_type().name == "CUDA")
+
+
+def _track(event: Any, gpu: bool) -> str:
+    """The stream or the thread that the event was on."""
+    return f"{'stream' if gpu else 'thread'} {event.device_resource_id()}"
 
 
 @cache

@@ -18,13 +18,13 @@ from compare.verdicts import compared
 MOST_ROWS = 1000
 
 
-def render(run: Run, rows: Sequence[Row], pictures: str = "") -> str:
-    """The page; sections that have nothing to say say so or are left out.  ``pictures`` is a section of its own."""
+def render(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") -> str:
+    """The page; sections that have nothing to say say so or are left out.  ``pictures`` and ``traces`` are such."""
     heading = sections.heading(run, rows, extent.left_out(rows, MOST_ROWS))
-    return "\n\n".join([heading, *body(run, extent.first(rows, MOST_ROWS), pictures)]) + "\n"
+    return "\n\n".join([heading, *body(run, extent.first(rows, MOST_ROWS), pictures, traces)]) + "\n"
 
 
-def body(run: Run, rows: Sequence[Row], pictures: str = "") -> list[str]:
+def body(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") -> list[str]:
     """All sections below the heading."""
     parts = [
         tables.side_by_side(rows, run.settings.same_within),
@@ -44,6 +44,7 @@ def body(run: Run, rows: Sequence[Row], pictures: str = "") -> list[str]:
         costs.costs(rows),
         costs.ladder(rows, run.backends),
         costs.launching(rows),
+        traces,
         sections.warnings(rows),
         sections.unmeasured(rows),
     ]

@@ -34,12 +34,12 @@ class Drawn(NamedTuple):
     svg: Markup
 
 
-def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str, str]] = ()) -> str:
-    """The page; a picture is its name, title, caption and SVG."""
+def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str, str]] = (), traces: str = "") -> str:
+    """The page; a picture is its name, title, caption and SVG, ``traces`` a section of the Markdown report."""
     shown = extent.first(rows, markdown.MOST_ROWS)
     left_out = extent.left_out(rows, markdown.MOST_ROWS)
     settings = re.sub("^# .*$", "## Settings", sections.heading(run, rows, left_out), count=1, flags=re.MULTILINE)
-    found = [section(text) for text in (settings, *markdown.body(run, shown))]
+    found = [section(text) for text in (settings, *markdown.body(run, shown, traces=traces))]
     script = part("page.js")
     lines = list(page_lines.lines(run, shown))
     return template().render(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from compare.timeline import Trace
 from tests.fake_attn.device import DEVICE
@@ -20,8 +21,11 @@ def window(label: str) -> Iterator[None]:
 
 
 @contextmanager
-def trace(memory: bool = False) -> Iterator[list[Trace]]:
-    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events."""
+def trace(memory: bool = False, own: Path | None = None) -> Iterator[list[Trace]]:
+    """Profile the block; the list holds its Trace afterwards.  ``memory`` adds allocation events.
+
+    ``own``: where to keep the framework's own profile; the fake has none.
+    """
     found: list[Trace] = []
     DEVICE.begin_trace()
     try:
