@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -39,7 +40,9 @@ def words(command: str) -> list[str]:
     """The arguments, where a page has placeholders something real."""
     plain = [word.strip("[]") for word in shlex.split(command, comments=True)] if "[-" in command else None
     found = plain or shlex.split(command, comments=True)
-    return [STUDY if word in NAMED else "drawn" if word == "DIR" else word for word in found if word != "..."]
+    placed = dict.fromkeys(NAMED, STUDY) | {"DIR": "drawn"}
+    here = (re.sub(r"@/\S+/python$", f"@{sys.executable}", placed.get(word, word)) for word in found if word != "...")
+    return list(here)
 
 
 ALL = sorted({command for page in PAGES for command in commands(page.read_text())})
