@@ -65,7 +65,8 @@ OWN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("elementwise", re.compile(r"elementwise", re.IGNORECASE)),
 )
 ATEN: dict[Kind, str] = {
-    "mask": "masked_fill masked_fill_ le lt ge gt eq ne bitwise_not bitwise_and logical_not where tril triu arange",
+    "mask": "masked_fill masked_fill_ le lt ge gt eq ne bitwise_not bitwise_and logical_not where tril triu arange "
+    "remainder",
     "scale": "mul mul_ div div_",
     "reduction": "sum amax max mean logsumexp",
     "elementwise": "add add_ sub sub_ exp neg rsub",
