@@ -12,7 +12,7 @@ from compare.backends import BACKENDS
 from compare.contract import MASKS
 from compare.presets import PRESETS
 from compare.records import DTYPES, LAYOUTS, PASSES, PRECISIONS
-from compare.values import FORMATS, PERCENT, SECONDS, formats, mask, shard, whole
+from compare.values import PERCENT, SECONDS, mask, shard, whole
 
 MODES = tuple(dict.fromkeys(mode for entry in BACKENDS.values() for mode in entry.modes if len(entry.modes) > 1))
 MOST = {
@@ -56,41 +56,6 @@ def doctor_parser() -> Parser:
         epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.",
         allow_abbrev=False,
     )
-
-
-def merge_parser() -> Parser:
-    """``merge`` takes results and a place for the new ones."""
-    parser = Parser(
-        prog="compare merge",
-        description="Join the results of several runs of one study, most often the shards of a sweep, in one file and "
-        "one report.  Merging again, or what was merged before, changes nothing.",
-        epilog="Runs of other settings, devices or versions are refused, with the difference.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="a new or empty folder")
-    return parser
-
-
-def report_parser() -> Parser:
-    """``report`` takes results, formats and a place for its files."""
-    parser = Parser(
-        prog="compare report",
-        description="Draw the reports anew from the results of one or several runs of one study.  Needs neither "
-        "framework.  A line that is damaged is named and left out.",
-        epilog="Without -o one format goes to the standard output.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
-    parser.add_argument(
-        "--format",
-        type=formats,
-        metavar="FORMAT,...",
-        help=f"{','.join(FORMATS)} (default: terminal, with -o all)",
-    )
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where report.* go; those there are replaced")
-    parser.add_argument("--explain", action="store_true", help="on the terminal the kernels of each pass too")
-    return parser
 
 
 def build_parser() -> Parser:

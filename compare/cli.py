@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.arguments import Parser, doctor_parser, merge_parser, report_parser
+from compare.arguments import Parser, doctor_parser
 from compare.environment import printable
 from compare.options import check_out, parse
 from compare.processes import joined
@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def merge(given: Sequence[str]) -> int:
     """``merge``: as a run that had measured all of it, or 2 with one line where the results do not belong together."""
+    from compare.result_arguments import merge_parser
+
     parser = merge_parser()
     options = parser.parse_args(given[1:])
     from compare import merging
@@ -80,6 +82,8 @@ def merge(given: Sequence[str]) -> int:
 
 def report(given: Sequence[str]) -> int:
     """``report``: 0 however many lines were left out, or 2 with one line where no report can be had."""
+    from compare.result_arguments import report_parser
+
     parser = report_parser()
     options = parser.parse_args(given[1:])
     from compare import redraw

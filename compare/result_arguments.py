@@ -1,4 +1,4 @@
-"""The options of the commands that read results: ``select`` and ``diff``."""
+"""The options of the commands that read results: ``merge``, ``report``, ``select`` and ``diff``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,44 @@ from compare.arguments import Parser
 from compare.goals import GOALS
 from compare.presets import PRESETS
 from compare.regression import KINDS, Kind
-from compare.values import PERCENT, size
+from compare.values import FORMATS, PERCENT, formats, size
 
-FORMATS = ("terminal", "markdown")
+ANSWERS = ("terminal", "markdown")  # formats of an answer
+
+
+def merge_parser() -> Parser:
+    """``merge`` takes results and a place for the new ones."""
+    parser = Parser(
+        prog="compare merge",
+        description="Join the results of several runs of one study, most often the shards of a sweep, in one file and "
+        "one report.  Merging again, or what was merged before, changes nothing.",
+        epilog="Runs of other settings, devices or versions are refused, with the difference.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="a new or empty folder")
+    return parser
+
+
+def report_parser() -> Parser:
+    """``report`` takes results, formats and a place for its files."""
+    parser = Parser(
+        prog="compare report",
+        description="Draw the reports anew from the results of one or several runs of one study.  Needs neither "
+        "framework.  A line that is damaged is named and left out.",
+        epilog="Without -o one format goes to the standard output.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
+    parser.add_argument(
+        "--format",
+        type=formats,
+        metavar="FORMAT,...",
+        help=f"{','.join(FORMATS)} (default: terminal, with -o all)",
+    )
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where report.* go; those there are replaced")
+    parser.add_argument("--explain", action="store_true", help="on the terminal the kernels of each pass too")
+    return parser
 
 
 def select_parser() -> Parser:
@@ -46,7 +81,7 @@ def select_parser() -> Parser:
         metavar="BYTES",
         help="leave out what takes more above its inputs; 40GB is 40 times 10^9",
     )
-    parser.add_argument("--format", choices=FORMATS, default="terminal", help="(default: terminal)")
+    parser.add_argument("--format", choices=ANSWERS, default="terminal", help="(default: terminal)")
     return parser
 
 
@@ -76,7 +111,7 @@ def diff_parser() -> Parser:
         metavar="PERCENT",
         help="smaller changes are none, as processes of the same program differ too (default: 3 on a GPU, 5 on a CPU)",
     )
-    parser.add_argument("--format", choices=FORMATS, default="terminal", help="(default: terminal)")
+    parser.add_argument("--format", choices=ANSWERS, default="terminal", help="(default: terminal)")
     return parser
 
 
