@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from statistics import median
 
 import msgspec
 
 from compare.analysis import by_contender, measurements
-from compare.records import Agreement, Contender, Failure, Measurement, Notice, Problem, Row, Skip, TensorError
+from compare.records import (
+    PASSES,
+    Agreement,
+    Contender,
+    Failure,
+    Measurement,
+    Notice,
+    PassName,
+    Problem,
+    Row,
+    Skip,
+    TensorError,
+)
 
 
 class WorstError(msgspec.Struct, frozen=True):
@@ -54,9 +66,11 @@ def share(error: float, allowed: float) -> float:
     return error / allowed if allowed and error == error else float("inf")
 
 
-def worst_of(row: Measurement) -> TensorError | None:
-    """The tensor of a row that comes nearest to its allowance."""
-    tensors = row.agreement.tensors if row.agreement else ()
+def worst_of(row: Measurement, passes: Collection[PassName] = PASSES) -> TensorError | None:
+    """The tensor of a row that comes nearest to its allowance, of these passes (``forward.out``, ``step.dq`` ...)."""
+    others = set(PASSES) - set(passes)
+    known = row.agreement.tensors if row.agreement else ()
+    tensors = [each for each in known if each.tensor.partition(".")[0] not in others]
     return max(tensors, key=lambda e: share(e.max_error, e.allowed_max), default=None)
 
 

@@ -17,7 +17,7 @@ from compare.analysis import by_contender, measurements
 from compare.circumstances import Settings
 from compare.conditions import BUSY_MACHINE
 from compare.gather import share, worst_of
-from compare.goals import Goal, by_wall, compile_s, objection, peak_bytes, timed
+from compare.goals import Goal, by_wall, compile_s, objection, passes_for, peak_bytes, timed
 from compare.ladder import before, compiles
 from compare.records import Contender, Measurement, Problem, Row, TensorError
 from compare.summary import Estimate, wall_time
@@ -133,7 +133,7 @@ def _standing(rows: Rows, leader: Rows, rival: Rows | None, after: Contender | N
     ratio = relative(rows, leader, job) if rows is not leader else None
     against = rival if rival and any(map(compiles, rows)) and after is None else None
     saved = [row.saved_bytes for row in rows if row.saved_bytes is not None]
-    errors = [worst for row in rows if (worst := worst_of(row))]
+    errors = [worst for row in rows if (worst := worst_of(row, passes_for(row, job.goal)))]
     return Standing(
         contender=rows[0].contender,
         rows=rows,

@@ -17,6 +17,7 @@ from compare.verdicts import VERDICTS
 
 COLUMNS = ("contender", *(f">{name}" for name in PASSES), ">peak", ">saved")
 WIDE = "The interval reaches across the threshold: more rounds (a larger --budget) or more processes narrow it."
+BUSY = "Other processes used more than a quarter of the CPUs in one of the runs: measure that again without them."
 LOST: dict[Kind, str] = {"disagreement": "in disagreement", "failing": "failing", "missing": "missing"}
 GROWTHS = ("MORE", "LESS", "SAME")
 MOST = 10  # undecided changes that are spelled out
@@ -44,13 +45,14 @@ def sections(
     better = [line for each in found for line in lines(each, "FASTER", "LESS")]
     undecided = [line for each in found for line in lines(each, "UNDECIDED")]
     note = NOTE.format(threshold=f"{threshold * 100:g}%")
+    busy = any(time.ratio.busy for each in found for time in each.times.values())
     machine = [MACHINE.format(what=what, ratio=fmt.times(ratio)) for what, ratio in rates]
     return [
         Section("In short", f"{answer(found, failing)} {caution}".strip()),
         Section("Between the runs", points=[*(each.words for each in differing), *machine]),
         Section("Worse", points=[*worse, *reasons([each for each in found if each.lost])]),
         Section("Better", points=better),
-        Section("Undecided", WIDE if undecided else "", points=some(undecided)),
+        Section("Undecided", (BUSY if busy else WIDE) if undecided else "", points=some(undecided)),
         Section("Not compared", points=reasons([each for each in found if each.reason and not each.lost])),
         Section("Every case", note if any(each.times or each.sizes for each in found) else ""),
         *tables(found),

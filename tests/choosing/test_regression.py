@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from compare import processes
 from compare.records import RESIDENT, Measurement, Notice, PassName, Row
 from compare.regression import THRESHOLDS, Pair, changed, device_changes, pair, pairs
+from compare.report import regression_page
 from compare.results import lines, read
 from compare.summary import Estimate
 from tests.choosing.rows import noisy, steady
@@ -208,3 +209,10 @@ def test_five_percent_more_work_on_a_gpu_is_found(name: str) -> None:
     found = [time.verdict for each in pairs(plain, more, THRESHOLDS["gpu"]) for time in each.times.values()]
     assert found.count("SLOWER") >= 0.9 * len(found)
     assert "FASTER" not in found
+
+
+def test_nobody_is_told_to_sample_a_busy_machine_longer() -> None:
+    busy = (Notice(code="busy-machine", text="other processes"),)
+    found = [pair(steady(WHERE), steady(WHERE, JAX, 9e-3, warnings=busy), 0.03)]
+    said = {each.title: each.said for each in regression_page.sections(found, [], [], 0.03, False, "")}
+    assert said["Undecided"] == regression_page.BUSY

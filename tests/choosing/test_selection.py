@@ -232,3 +232,14 @@ def test_problems_outside_the_mix_do_not_count() -> None:
     far: Problem = problem(128)
     rows = [steady(far, JAX, 9.0), steady(LONG, JAX, 1e-3), steady(LONG, EAGER, 2e-3)]
     assert winner(choice(rows, Job({LONG: 1.0}, "latency", SETTINGS))) == JAX
+
+
+@pytest.mark.parametrize(("goal", "told"), [("latency", "forward.out"), ("training", "step.dv")])
+def test_the_error_that_is_told_is_of_what_the_job_runs(goal: Goal, told: str) -> None:
+    known = agreement()
+    near = {"forward.out": 1e-9, "step.out": 2e-9, "step.dv": 9e-9, "backward.dv": 8e-9}
+    tensors = tuple(replace(known.tensors[0], tensor=name, max_error=error) for name, error in near.items())
+    row = steady(LONG, agreement=replace(known, tensors=tensors))
+    [only] = chosen(row, goal=goal).standings
+    assert only.worst
+    assert only.worst.tensor == told
