@@ -121,7 +121,7 @@ def build_parser() -> Parser:
         **SEVERAL,
         type=size["devices"],
         metavar="N",
-        help="so many devices share the sequence: for ring, allgather and ulysses (default: 1)",
+        help="so many devices share the sequence: for ring, allgather, ulysses, context_parallel (default: 1)",
     )
     what.add_argument("--layout", **SEVERAL, choices=LAYOUTS, help="order of axes in memory (default: btnh)")
     what.add_argument("--mask", **SEVERAL, type=mask, metavar="MASK", help=" ".join(MASKS) + " (default: causal)")

@@ -48,7 +48,7 @@ BACKENDS: dict[str, Backend] = {
         launcher="torch.distributed.run",
     ),
 }
-SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses")  # the variants that several devices share
+SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses", "context_parallel")  # what several devices share
 
 
 class DeviceFacts(NamedTuple):

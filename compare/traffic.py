@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from compare.prediction import input_bytes, output_bytes
 from compare.records import ITEM_BYTES, PassName, Problem
 
@@ -10,6 +12,8 @@ SUM_BYTES = 4  # of a number of dK and dV that is summed up over devices: float3
 
 def sent_bytes(variant: str, problem: Problem, name: PassName) -> int | None:
     """Bytes that each device sends in all layers; None for a variant whose scheme is not known."""
+    if variant == "context_parallel":  # a ring whose key heads are copied, one for each query head
+        return sent_bytes("ring", replace(problem, kv_heads=problem.heads), name)
     if name == "step":
         halves = [sent_bytes(variant, problem, half) for half in ("forward", "backward")]
         return None if None in halves else sum(half for half in halves if half is not None)

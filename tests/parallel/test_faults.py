@@ -68,7 +68,7 @@ def test_a_device_that_fails_is_one_row(rows: dict[str, object], name: str, stat
 def test_what_runs_on_one_device_is_skipped(rows: dict[str, object]) -> None:
     row = rows["fusedtorch"]
     assert isinstance(row, Skip)
-    assert row.reason == "runs on one device; 2 devices share ring, allgather, ulysses"
+    assert row.reason == "runs on one device; 2 devices share ring, allgather, ulysses, context_parallel"
 
 
 def alive(pid: int) -> bool:

@@ -10,8 +10,10 @@ from functools import cache
 
 import pytest
 
-from compare.backends import BACKENDS, SEQUENCE_PARALLEL
+from compare.backends import BACKENDS, SEQUENCE_PARALLEL, variants
 
+SHARED = [(name, each) for name in BACKENDS for each in SEQUENCE_PARALLEL if each in variants(name)]
+ON_CPU = [shared for shared in SHARED if shared[1] != "context_parallel"]
 FAULTS = {
     "stale": {"ring": True, "allgather": False, "ulysses": False},
     "stale gradients": {"ring": True, "allgather": False, "ulysses": False},
@@ -39,9 +41,8 @@ def outcomes(backend: str, devices: int, fault: str = "") -> dict[str, list[str]
     return found
 
 
-@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
 @pytest.mark.parametrize("devices", [1, 2, 4])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "variant"), ON_CPU)
 def test_it_is_attention_on_several_devices(backend: str, devices: int, variant: str) -> None:
     *shared, uneven, few_heads = outcomes(backend, devices)[variant]
     assert shared == ["ok"] * 3
@@ -55,4 +56,11 @@ def test_it_is_attention_on_several_devices(backend: str, devices: int, variant:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_planted_fault_is_found(backend: str, fault: str) -> None:
     found = outcomes(backend, 2, fault)
-    assert {variant: "WRONG" in "".join(found[variant]) for variant in SEQUENCE_PARALLEL} == FAULTS[fault]
+    assert {variant: "WRONG" in "".join(found[variant]) for name, variant in ON_CPU if name == backend} == FAULTS[fault]
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_pytorchs_own_is_refused_without_gpus_and_where_the_ring_is(devices: int) -> None:
+    *shared, uneven, few_heads = outcomes("torch", devices)["context_parallel"]
+    assert {*shared, few_heads} == {"skip context_parallel: needs NVIDIA GPUs"}
+    assert uneven == outcomes("torch", devices)["ring"][-2]
