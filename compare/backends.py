@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compare.profile.timeline import Trace
 from compare.records import Device, Dtype, Precision
-from compare.timeline import Trace
 
 
 class Backend(NamedTuple):

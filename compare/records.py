@@ -13,7 +13,7 @@ import msgspec
 from compare.bounds import Bytes, Count, Part, Samples
 from compare.contract import parse_mask
 
-MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
+MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.findings.summary)
 RESIDENT = "resident growth of a fresh process"  # the source of a peak that no allocation counter tells
 
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -15,8 +15,8 @@ from jax import Array
 from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
-from compare.clock import Phases
 from compare.records import Device, Dtype, Precision
+from compare.worker.clock import Phases
 from jax_attn import hlo
 
 PRECISION = {"ieee": "highest", "tf32": "tensorfloat32", "default": None}

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from compare import cli, options, publishing
+from compare import cli
 from compare.circumstances import Device
+from compare.commands import options, publishing
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))

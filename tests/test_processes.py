@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import t as student
 
-from compare import processes
+from compare.findings import processes
+from compare.findings.summary import Estimate, device_time, joined, paired_ratio, ratio
+from compare.findings.verdicts import compared
 from compare.records import Measurement, Notice
-from compare.summary import Estimate, device_time, joined, paired_ratio, ratio
-from compare.verdicts import compared
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from compare.check.errors import NOT_FINITE
 from compare.circumstances import Line, Node
-from compare.errors import NOT_FINITE
+from compare.files.results import RESULTS, Log, read
 from compare.records import Agreement, Contender, Failure, Measurement, PassResult, Problem, Record, Skip
-from compare.results import RESULTS, Log, read
 from tests import samples
 
 PROBLEM = samples.problem(256)

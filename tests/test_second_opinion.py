@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compare.profile.timeline import Span, Trace, union_ns
 from compare.records import Case, Contender, Problem
-from compare.timeline import Span, Trace, union_ns
 from scripts.second_opinion import gpu_check, ncu
 from scripts.second_opinion.cases import Task
 from scripts.second_opinion.driver import MARK

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.records import Kernel
-from compare.timeline import (
+from compare.profile.timeline import (
     Allocation,
     Iteration,
     Overlap,
@@ -24,6 +23,7 @@ from compare.timeline import (
     typical,
     union_ns,
 )
+from compare.records import Kernel
 
 PROPERTY = settings(max_examples=200, deadline=None)
 intervals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda x: (x[0], x[0] + x[1])), max_size=12)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from compare import curves, floor, fronts, ladder, prediction
 from compare.circumstances import Run
-from compare.curves import Family
-from compare.floor import Reached
+from compare.findings import curves, floor, fronts, ladder
+from compare.findings.curves import Family
+from compare.findings.floor import Reached
+from compare.findings.verdicts import compared
+from compare.maths import prediction
 from compare.pictures import costs, heat, lines, style, trade
 from compare.pictures.style import Look, Picture
 from compare.records import Contender, Measurement, PassName, Row
 from compare.report import picture_words
-from compare.verdicts import compared
 
 MOST_FAMILIES = 2  # those with most rows
 Guide = dict[str, list[tuple[int, float]]]

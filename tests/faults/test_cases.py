@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compare import results
 from compare.cli import main
+from compare.files import results
 from compare.records import Measurement
 from tests.run_fake import GOOD, arguments, outcomes, row, started_workers, survivors
 

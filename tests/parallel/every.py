@@ -18,9 +18,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from compare import composing, inputs
 from compare.backends import SEQUENCE_PARALLEL, backend, variants
+from compare.maths import inputs
 from compare.records import Problem
+from compare.worker import composing
 from scripts import conformance
 from tests import samples
 

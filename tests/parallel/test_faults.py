@@ -11,10 +11,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from compare import results
 from compare.cli import main
+from compare.files import results
 from compare.records import Failure, Measurement, Skip
-from compare.resident import with_descendants
+from compare.worker.resident import with_descendants
 
 FAULTY = "torch=tests/parallel/faulty.py"
 FAULTS = ("dies", "hangs", "raises")
@@ -86,7 +86,7 @@ def test_no_process_is_left_behind(rows: dict[str, object]) -> None:
 def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, killed: str, module: str) -> None:
     """In the middle of their imports, which take seconds, and where they hang; each is in a session of its own."""
     code = (
-        "import os, sys, time; from pathlib import Path; from compare.workers import Launched, WorkerProcess\n"
+        "import os, sys, time; from pathlib import Path; from compare.run.workers import Launched, WorkerProcess\n"
         f"launched = Launched('torch.distributed.run', 2, 'torch_attn', Path({str(tmp_path / 'why')!r}))\n"
         f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), {module!r}, launched=launched)\n"
         "while len(worker.pids) < 3: time.sleep(0.05)\n"

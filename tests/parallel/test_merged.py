@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from compare.measuring import Session
-from compare.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
-from compare.ranks import merged
 from compare.records import Cost, Kernel, Notice
+from compare.worker.measuring import Session
+from compare.worker.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
+from compare.worker.ranks import merged
 from tests.samples import EAGER
 
 

@@ -2,7 +2,7 @@
 
 What `torch.distributed.tensor.experimental.context_parallel` runs inside its context, without the exchange of
 functions that it begins with: here the ranks hold their positions already, in the layout that it uses too
-(`compare.zigzag`).  It is experimental in PyTorch 2.11 to 2.14.
+(`compare.maths.zigzag`).  It is experimental in PyTorch 2.11 to 2.14.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from torch.distributed.tensor.experimental import _attention as ring
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from compare import contract, zigzag
+from compare import contract
 from compare.contract import Mask
+from compare.maths import zigzag
 from torch_attn import blocks, sequence
 from torch_attn.variants import fused
 
@@ -28,8 +29,9 @@ KERNEL = SDPBackend.CUDNN_ATTENTION  # its flash kernel takes 1.7 times as long 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
-    T and S lie over the ranks as `compare.zigzag` says; the tensors hold those of this rank.  Raises ValueError for
-    shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share and off NVIDIA GPUs.
+    T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
+    for shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share and off NVIDIA
+    GPUs.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
     if sequence.devices() == 1:
