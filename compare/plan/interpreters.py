@@ -32,7 +32,7 @@ if sys.version_info >= (3, 11):
     from importlib import metadata, util
     found["missing"] = [name for name in sys.argv[1:] if util.find_spec(name) is None]
     if not found["missing"]:
-        import compare.worker
+        import compare.worker.__main__
     try:
         found["release"] = metadata.version(sys.argv[1])
     except metadata.PackageNotFoundError:
