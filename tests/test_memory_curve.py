@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from itertools import accumulate, pairwise
+from random import Random
 
 import msgspec
 import pytest
@@ -21,7 +22,14 @@ from compare.worker.measuring import Session
 from tests.samples import problem
 
 PROPERTY = settings(max_examples=100, deadline=None)
-changes = some.lists(some.tuples(some.integers(0, 5), some.integers(-(10**9), 10**9)), max_size=700)
+
+
+@some.composite
+def changes(draw: some.DrawFn) -> list[tuple[int, int]]:
+    """Pauses and changes, often far more than are kept, some of one size and some of all sizes."""
+    chance, largest = Random(draw(some.integers(0, 2**32))), draw(some.sampled_from([1, 100, 10**9]))
+    count = draw(some.integers(0, 4 * MOST_POINTS))
+    return [(chance.randrange(3), chance.randint(-largest, largest)) for _ in range(count)]
 
 
 def levels(found: list[tuple[int, int]]) -> list[Level]:
@@ -31,7 +39,7 @@ def levels(found: list[tuple[int, int]]) -> list[Level]:
 
 
 @PROPERTY
-@given(changes)
+@given(changes())
 def test_a_thinned_curve_is_small_and_in_order_and_keeps_peak_and_end(found: list[tuple[int, int]]) -> None:
     whole = [Level(0, 0), *levels(found)]
     curve = memory_curve.curve(whole[1:], 1.0, "events")
@@ -45,7 +53,7 @@ def test_a_thinned_curve_is_small_and_in_order_and_keeps_peak_and_end(found: lis
 
 
 @PROPERTY
-@given(changes)
+@given(changes())
 def test_no_level_that_is_left_out_is_further_off_than_said(found: list[tuple[int, int]]) -> None:
     whole = [Level(0, 0), *levels(found)]
     kept, within_bytes = memory_curve.thinned(whole)

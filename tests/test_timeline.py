@@ -189,6 +189,10 @@ def test_events_may_come_in_any_order() -> None:
     assert memory((130, -500), (110, 1000), (140, 200), (120, 500)) == (1500, 1200)
 
 
+def test_of_two_events_at_one_moment_the_allocation_came_first() -> None:
+    assert memory((110, -500), (110, 1000)) == (1000, 500)
+
+
 @given(st.lists(st.integers(1, 20), max_size=12), st.integers(-5, 250), st.integers(0, 60))
 def test_overlap_is_what_it_says(lengths: list[int], start: int, length: int) -> None:
     edges = [0, *accumulate(lengths)]
