@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import gt
 from typing import NamedTuple
 
 import msgspec
@@ -41,7 +41,7 @@ class MemoryCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(
                 f"expected a level for each of {len(self.moments_s)} moments, got {len(self.levels_bytes)}"
             )
-        if any(before > after for before, after in pairwise((*self.moments_s, self.window_s))):
+        if any(map(gt, self.moments_s, (*self.moments_s[1:], self.window_s))):
             raise ValueError("expected moments in order and inside the window")
 
     @property
