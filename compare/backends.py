@@ -76,11 +76,27 @@ class Counters(NamedTuple):
     held_bytes: int
 
 
+class Buffer(NamedTuple):
+    """A slice of a block of planned memory: the op that writes it, the ops that read it, whether it is a result."""
+
+    block: int
+    start_bytes: int
+    end_bytes: int
+    writer: str
+    readers: tuple[str, ...]
+    result: bool
+
+
 class Assigned(NamedTuple):
-    """Peak in bytes of a program whose memory is planned ahead, and who says so."""
+    """Peak in bytes of a program whose memory is planned ahead, and who says so.
+
+    ``buffers``: what the plan is for; where there are none, ``untold`` says why.
+    """
 
     peak_bytes: int
     source: str
+    buffers: tuple[Buffer, ...] = ()
+    untold: str = ""
 
 
 class Programs(Protocol):

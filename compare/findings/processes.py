@@ -54,4 +54,5 @@ def _pass(found: Sequence[tuple[int, PassResult]]) -> PassResult:
         repeats=dict(found[1:]),
         peak_bytes=highest.peak_bytes,
         peak_source=highest.peak_source,
+        memory_over_time=highest.memory_over_time,
     )

@@ -42,6 +42,13 @@ def seed_backward_bytes(problem: Problem) -> int:
     return seed_forward_bytes(problem) + score_bytes(problem) // problem.devices
 
 
+def seed_rise_bytes(problem: Problem, name: PassName) -> int:
+    """What the seed table's formulas add to what is there when a pass begins: one attention matrix, in a step two."""
+    before = {"forward": input_bytes, "backward": seed_forward_bytes, "step": input_bytes}[name]
+    after = seed_forward_bytes if name == "forward" else seed_backward_bytes
+    return after(problem) - before(problem)
+
+
 def score_share(variant: str, problem: Problem) -> float:
     """The share of the scores that a variant computes at once: 0 for fused ones, and for those that nobody knows."""
     mask = parse_mask(problem.mask)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from compare.memory_curve import Level
 from compare.profile import kinds
 from compare.records import Kernel
 
@@ -81,7 +82,7 @@ class RefusedWindow(Exception):
     """A profiled window that cannot be a sample, and why."""
 
 
-def union_ns(intervals: Iterable[tuple[int, int]]) -> int:
+def union_length(intervals: Iterable[tuple[int, int]]) -> int:
     """Length of the union of [start, end) intervals."""
     total, reach = 0, None
     for start, end in sorted(intervals):
@@ -94,7 +95,7 @@ def union_ns(intervals: Iterable[tuple[int, int]]) -> int:
 
 def busy_ns(work: Iterable[Span]) -> int:
     """How long at least one of them ran."""
-    return union_ns((span.start_ns, span.end_ns) for span in work)
+    return union_length((span.start_ns, span.end_ns) for span in work)
 
 
 def by_device(work: Iterable[Span]) -> list[list[Span]]:
@@ -216,15 +217,28 @@ def communication(one: Iteration) -> tuple[float, float]:
     return busy_ns(sent) / 1e9, (busy_ns(sent) + busy_ns(computed) - busy_ns(work)) / 1e9
 
 
+def levels(trace: Trace, label: str) -> dict[int, list[Level]]:
+    """The bytes of each device inside a window above its start, from each of its allocation events on."""
+    window = next(window for window in trace.windows if window.name == label)
+    found: dict[int, list[Level]] = {}
+    for event in sorted(trace.allocations, key=lambda each: (each.time_ns, -each.signed_bytes)):
+        if event.signed_bytes and window.start_ns <= event.time_ns <= window.end_ns:
+            own = found.setdefault(event.device, [])
+            before = own[-1].bytes if own else 0
+            own.append(Level(event.time_ns - window.start_ns, before + event.signed_bytes))
+    return found
+
+
+def fullest(found: dict[int, list[Level]]) -> list[Level]:
+    """The levels of the device that held most; none where nothing was allocated."""
+    return max(found.values(), key=lambda own: max(each.bytes for each in own), default=[])
+
+
 def peak_and_rest(trace: Trace, label: str) -> tuple[int, int]:
     """Highest sum of allocations inside a window above its start, and what is left at the window's end (bytes).
 
     Of the device that held most.
     """
-    window = next(window for window in trace.windows if window.name == label)
-    level, peak = Counter[int](), Counter[int]()
-    for event in sorted(trace.allocations, key=lambda each: (each.time_ns, -each.signed_bytes)):
-        if window.start_ns <= event.time_ns <= window.end_ns:
-            level[event.device] += event.signed_bytes
-            peak[event.device] = max(peak[event.device], level[event.device])
-    return max(peak.values(), default=0), max(level.values(), default=0)
+    found = levels(trace, label)
+    peak = max((each.bytes for each in fullest(found)), default=0)
+    return max(0, peak), max((own[-1].bytes for own in found.values()), default=0)

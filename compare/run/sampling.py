@@ -201,6 +201,7 @@ class Sampling:
             graph_launches=seen.graph_launches if seen else 0,
             resident_bytes=grown,
             buffer_bytes=memory.buffer_bytes,
+            memory_over_time=memory.over_time,
         )
 
     def measurement(self, contender: Contender, residents: Residents | None) -> Measurement:
@@ -231,6 +232,5 @@ class Sampling:
             text = f"{faulted / 1e6:.1f} MB of pages were faulted in per call, and timed; see --malloc"
             notes.append(Notice(code="page-faults", text=text))
         if contender in self._restarted:
-            text = "its worker was replaced between two rounds; rerun if the samples look bimodal"
-            notes.append(Notice(code="restarted", text=text))
+            notes.append(Notice(code="restarted", text="its worker was replaced; rerun if the samples look bimodal"))
         return tuple(notes) + conditions.notices(self._conditions)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter, perf_counter_ns
 
-from compare.profile.timeline import union_ns
+from compare.profile.timeline import union_length
 
 
 class Stopwatch:
@@ -45,4 +45,4 @@ class Phases:
     def total_s(self, phase: str, *, without: str = "") -> float:
         """Each moment of the phase once, less those in which another one ran too."""
         own, other = self._spans.get(phase, []), self._spans.get(without, [])
-        return (union_ns([*own, *other]) - union_ns(other)) / 1e9
+        return (union_length([*own, *other]) - union_length(other)) / 1e9

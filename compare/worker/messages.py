@@ -8,6 +8,7 @@ import msgspec
 
 from compare.circumstances import Cache, DeviceReport
 from compare.device_rate import Link, Linked, Rate, Rated
+from compare.memory_curve import MemoryCurve
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 from compare.worker.tracing import Ran
 
@@ -115,10 +116,11 @@ class Started(Record, frozen=True, tag=True):
 
 
 class PassMemory(Record, frozen=True):
-    """Peak of one pass above what was allocated before it, and who says so."""
+    """Peak of one pass above what was allocated before it, who says so, and what it was from moment to moment."""
 
     peak_bytes: int
     source: str
+    over_time: MemoryCurve
     buffer_bytes: int | None = None
 
 

@@ -8,10 +8,13 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from compare.backends import Programs
+from compare import memory_curve
+from compare.backends import Assigned, Programs
 from compare.maths.prediction import output_bytes
+from compare.memory_curve import MemoryCurve
 from compare.profile import timeline
 from compare.records import Notice, PassName, Problem
+from compare.worker import planned_memory
 from compare.worker.messages import PassMemory
 
 if TYPE_CHECKING:
@@ -38,9 +41,9 @@ def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem
     with session.profiler.trace(memory=True) as found:
         by_buffers = _windows(session, programs, passes)
     trace = found[0]
-    seen = {one.label: one.kernels for one in timeline.iterations(trace)}
-    kernels = {name: seen[name] for name in passes if name in seen}
-    peaks = {name: _peak(session, programs, trace, name) for name in passes}
+    seen = {one.label: one for one in timeline.iterations(trace)}
+    kernels = {name: seen[name].kernels for name in passes}
+    peaks = {name: _peak(session, programs, trace, seen[name]) for name in passes}
     if passes == ("forward",):
         return Weight(peaks, None, kernels, ())
     planned = any(memory.buffer_bytes is not None for memory in peaks.values())  # its events would tell of nothing
@@ -50,13 +53,25 @@ def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem
     return Weight(peaks, saved, kernels, _doubts(saved, by_buffers))
 
 
-def _peak(session: Session, programs: Programs, trace: timeline.Trace, name: PassName) -> PassMemory:
-    assigned = programs.assigned(name)
+def _peak(session: Session, programs: Programs, trace: timeline.Trace, one: timeline.Iteration) -> PassMemory:
+    name, assigned = one.label, programs.assigned(one.label)
     if assigned is None and not trace.allocations:
         raise RuntimeError(f"{name}: cannot be weighed, there are neither allocation events nor a buffer assignment")
     if assigned:
-        return PassMemory(peak_bytes=assigned.peak_bytes, source=assigned.source, buffer_bytes=assigned.peak_bytes)
-    return PassMemory(peak_bytes=timeline.peak_and_rest(trace, name)[0], source=session.profiler.SOURCE)
+        peak_bytes, planned = assigned.peak_bytes, _planned(assigned, one)
+        return PassMemory(peak_bytes=peak_bytes, source=assigned.source, over_time=planned, buffer_bytes=peak_bytes)
+    source = session.profiler.SOURCE
+    over_time = memory_curve.curve(timeline.fullest(timeline.levels(trace, name)), one.window_s, source)
+    return PassMemory(peak_bytes=timeline.peak_and_rest(trace, name)[0], source=source, over_time=over_time)
+
+
+def _planned(assigned: Assigned, one: timeline.Iteration) -> MemoryCurve:
+    """What of a plan was in use from moment to moment, or why that cannot be told."""
+    try:
+        levels = planned_memory.levels(assigned, one)
+    except planned_memory.Unplaced as error:
+        return MemoryCurve(source=assigned.source, reason=str(error))
+    return memory_curve.curve(levels, one.window_s, f"{assigned.source}, in use while its ops ran")
 
 
 def _doubts(saved: int, by_buffers: int | None) -> tuple[Notice, ...]:
