@@ -87,6 +87,8 @@ def test_reasons_stand_below_the_table_with_their_sizes() -> None:
     text = " ".join(table_text([measurement(problem()), samples.out_of_memory(problem())]).split())
     assert "torch:naive:eager OOM in backward: CUDA out of memory." in text
     assert "would need 48.0 GB, refused allocation 17.2 GB, device has 16.0 GB" in text
+    raised = replace(samples.out_of_memory(problem()), status="ERROR", reason="no such luck")
+    assert table_text([raised]).rstrip().endswith("no such luck")
 
 
 @pytest.mark.parametrize("other", [{"agreement": samples.agreement(False)}, {"alone": True}])
