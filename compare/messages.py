@@ -219,12 +219,13 @@ class Unsupported(Record, frozen=True, tag=True):
 
 
 class Failed(Record, frozen=True, tag=True):
-    """A request failed."""
+    """A request failed; ``intact`` where the worker goes on all the same."""
 
     status: FailureStatus
     stage: str
     reason: str
     refused_bytes: int | None = None
+    intact: bool = False
 
 
 Request = (

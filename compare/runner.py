@@ -16,6 +16,7 @@ from compare.backends import SEQUENCE_PARALLEL
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
 from compare.fleet import Fleet
+from compare.gather import outcome_of
 from compare.messages import Failed
 from compare.race import Race
 from compare.records import Contender, Failure, Measurement, Problem, Row, Skip
@@ -129,6 +130,7 @@ class OneProcess:
 
         def fail(contender: Contender, failed: Failed) -> None:
             row = self._failure(problem, contender, failed)
+            self._say(problem, f"{contender.name}: {outcome_of(row)}: {row.reason}")
             if self._worth_alone(row, len(contenders)):
                 again.append(contender)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -10,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+from msgspec.structs import replace
 
 from compare import environment, ranks
 from compare.backends import Adapter
@@ -76,7 +79,23 @@ class Worker:
         except NotImplementedError as reason:
             return Unsupported(reason=str(reason) or "not implemented")
         except Exception as error:  # noqa: BLE001  every failure of a request becomes its answer, reason included
-            return self._failed(stage, error)
+            failed = self._failed(stage, error)
+        return replace(
+            failed, intact=failed.status == "ERROR" and self._goes_on(request)
+        )  # the error's frames are gone
+
+    def _goes_on(self, request: Request) -> bool:
+        """Forget the contender whose error it was, if it was one's; whether the others can go on in this process.
+
+        Not where several devices share a problem: another one may wait for this one for ever.
+        """
+        if not isinstance(request, Prepare | Turn | Repeat | Stream) or self.session.devices:
+            return False
+        from compare import known_work
+
+        self.session.discard(request.case.contender if isinstance(request, Prepare) else request.contender)
+        gc.collect()
+        return known_work.computes(self.session)
 
     def _dispatch(self, request: Request) -> Reply:
         if isinstance(request, Start):
