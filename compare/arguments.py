@@ -54,9 +54,10 @@ def doctor_parser() -> Parser:
     return Parser(
         prog="compare doctor",
         description="What is installed, which devices each framework sees, whether its profiler delivers device and "
-        "memory events there, which arithmetic its products have, and whether known work (bytes, FLOPs) takes the time "
-        "that it should.",
-        epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.",
+        "memory events there, which arithmetic its products have, whether known work (bytes, FLOPs) takes the time "
+        "that it should, and whether other processes keep the machine busy.",
+        epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.  A busy machine is "
+        "said and fails nothing.",
     )
 
 

@@ -11,7 +11,7 @@ from compare.device_rate import Link, Linked, Rate, Rated
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 from compare.tracing import Ran
 
-Result = Literal["pass", "fail", "not applicable"]
+Result = Literal["pass", "fail", "busy", "not applicable"]
 
 
 class Start(Record, frozen=True, tag=True):
