@@ -11,7 +11,9 @@ from compare.gather import outcome_of
 from compare.growth import Growth
 from compare.records import Row
 from compare.report import format as fmt
+from compare.report import solution_words
 from compare.report.markdown_text import bullets, code, escape, section, table
+from compare.ways_out import ways_out
 
 METHOD = (
     "Exponent p of bytes ~ axis^p: least squares of log bytes on log axis over the problems that differ in that axis "
@@ -80,7 +82,8 @@ def limits(rows: Sequence[Row]) -> str:
         return section("Out-of-memory analysis", "Nothing ran out of memory, and nothing was skipped for want of it.")
     columns = ("Contender", "Smallest that did not fit", "Outcome", ">Would need", ">Refused allocation")
     head = (*columns, ">Device has", "Largest that ran")
-    return section("Out-of-memory analysis", table(head, map(limit_line, found)))
+    ways = [escape(line) for line in solution_words.ways_out(ways_out(rows))]
+    return section("Out-of-memory analysis", table(head, map(limit_line, found)), bullets(ways))
 
 
 def limit_line(limit: Limit) -> list[str]:

@@ -22,6 +22,7 @@ from compare.report import floor_words, legend, solution_words, verdict_words
 from compare.report import format as fmt
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
+from compare.ways_out import ways_out
 
 MOST_ROWS = 150
 WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80
@@ -164,6 +165,7 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     several = [each for each in found if each.ratio.by_process]
     print_list("Processes", [verdict_words.process_note(several)] if several else [], console)
     print_list("Solutions", solution_words.summary(rows), console)
+    print_list("Too large for memory", solution_words.ways_out(ways_out(rows)), console)
     print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)
