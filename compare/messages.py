@@ -104,6 +104,13 @@ class Fit(Record, frozen=True, tag=True):
     most_bytes: int | None = None
 
 
+class Foresee(Record, frozen=True, tag=True):
+    """Say whether a variant will refuse a case, without running it; ``trained`` where gradients are asked for."""
+
+    case: Case
+    trained: bool
+
+
 class Finish(Record, frozen=True, tag=True):
     """Forget the current problem."""
 
@@ -206,6 +213,12 @@ class Fitted(Record, frozen=True, tag=True):
     """It ran."""
 
 
+class Foreseen(Record, frozen=True, tag=True):
+    """Why it will; empty where it does not say that it will."""
+
+    reason: str
+
+
 class Finished(Record, frozen=True, tag=True):
     """The problem is forgotten; ``held_bytes`` of the device stay with this process."""
 
@@ -228,9 +241,8 @@ class Failed(Record, frozen=True, tag=True):
     intact: bool = False
 
 
-Request = (
-    Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Fit | Probe | Rate | Link | Finish
-)
+Sample = Begin | Turn | End | Repeat | Stream | Recompile | Resident
+Request = Start | Prepare | Sample | Fit | Probe | Rate | Link | Foresee | Finish
 Measured = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Fitted
-Answer = Measured | Probed | Rated | Linked | Finished
+Answer = Measured | Probed | Rated | Linked | Foreseen | Finished
 Reply = Started | Answer | Unsupported | Failed

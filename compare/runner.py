@@ -11,8 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare import composing, prediction, traces
-from compare.backends import SEQUENCE_PARALLEL
+from compare import foresight, prediction, traces
 from compare.cases import Plan
 from compare.circumstances import DeviceReport
 from compare.fleet import Fleet
@@ -168,10 +167,7 @@ class OneProcess:
                 yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _refusal(self, problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str | None:
-        alone = replace(contender, variant="fused", entrant=1)
-        if contender.variant in SEQUENCE_PARALLEL and problem.devices == 1 and alone in contenders:
-            return f"on one device it runs what {alone.name} runs, a contender here"
-        return composing.refusal(problem, contender.variant) or self._missing_mode(contender)
+        return foresight.known(problem, contender, contenders) or self._missing_mode(contender)
 
     def _share_of_memory(self) -> str:
         count = self.plan.worker_count

@@ -27,6 +27,8 @@ from compare.messages import (
     Failed,
     Finish,
     Fit,
+    Foresee,
+    Foreseen,
     Prepare,
     Probe,
     Probed,
@@ -114,6 +116,7 @@ class Worker:
             Probe: self._probe,
             Rate: self._rate,
             Link: self._link,
+            Foresee: self._foresee,
             Finish: session.finish,
         }
         return answers[type(request)](request)
@@ -132,6 +135,12 @@ class Worker:
         from compare import rates
 
         return Linked(bytes_per_s=rates.linked(self.session, request.size_bytes))
+
+    def _foresee(self, request: Foresee) -> Foreseen:
+        from compare import composing
+
+        session = self.session
+        return Foreseen(reason=composing.foreseen(session.package, request.case, request.trained, session.adapter))
 
     def _start(self, request: Start) -> Started:
         pin(request.threads, self._place)
