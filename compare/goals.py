@@ -14,7 +14,7 @@ from compare.summary import device_rounds, processes_of, trusted, wall_rounds
 
 Goal = Literal["latency", "training", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "training", "memory")
-OVER_LIMIT = "is over the memory limit"
+OVER_LIMIT = "over the memory limit"
 
 
 def passes_for(row: Measurement, goal: Goal) -> tuple[PassName, ...]:

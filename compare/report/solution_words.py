@@ -15,6 +15,7 @@ from compare.words import listed
 
 UNPAIRED = "*"
 LEAST = 0.001
+MOST_NAMES = 3  # that are spelled out where a list of them stands elsewhere too
 NOTE = (
     "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
@@ -60,7 +61,8 @@ def ways_out(found: Sequence[WayOut]) -> list[str]:
     """Who did not fit, and what did; problems of which the same is to say together."""
     groups: dict[tuple[str, str], list[Problem]] = {}
     for each in found:
-        stuck = listed([contender.name for contender in each.stuck])
+        first, *others = [contender.name for contender in each.stuck]
+        stuck = listed([first, *others] if len(others) < MOST_NAMES else [first, f"{len(others)} more"])
         groups.setdefault((stuck, _way(each)), []).append(each.problem)
     return [fmt.one_line(f"{stuck}: {way} [{labels(where)}]") for (stuck, way), where in groups.items()]
 
