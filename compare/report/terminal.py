@@ -16,6 +16,7 @@ from rich.text import Text
 from compare import extent, gather
 from compare.analysis import by_problem, measurements
 from compare.circumstances import Run, Settings
+from compare.conditions import BUSY_MACHINE
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
 from compare.report import floor_words, legend, solution_words, verdict_words
@@ -53,7 +54,9 @@ def problem_table(rows: Sequence[Row], width: int, settings: Settings, notes: bo
 def table_notes(rows: Sequence[Row], reference: Measurement | None) -> list[str]:
     """The lines below one table."""
     reasons = [legend.without_numbers(row) for row in rows if not isinstance(row, Measurement)]
-    return [line for line in (legend.reference_note(reference), *reasons) if line]
+    noted = (notice for row in measurements(rows) for notice in row.warnings if notice.code == BUSY_MACHINE)
+    withheld = dict.fromkeys(f"No verdicts: {notice.text}." for notice in noted)
+    return [line for line in (legend.reference_note(reference), *withheld, *reasons) if line]
 
 
 def empty_table(title: str, wide: bool, passes: Sequence[PassName]) -> Table:

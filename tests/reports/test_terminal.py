@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from compare.conditions import BUSY_MACHINE
 from compare.naivety import NOT_NAIVE
 from compare.records import RESIDENT, Notice, Row
 from compare.report import format as fmt
@@ -81,6 +82,13 @@ def test_long_names_break_after_a_colon() -> None:
 def test_times_of_a_few_microseconds_stay_on_one_line() -> None:
     """The widest that a 12-column cell must hold is such a time."""
     assert "0.00434±0.0%" in table_text([measurement(problem(), time_s=4.34e-6)])
+
+
+def test_why_there_is_no_verdict_is_said_at_once() -> None:
+    busy = Notice(code=BUSY_MACHINE, text="other processes used 60% of the CPUs meanwhile; end them and rerun")
+    text = table_text(pair(warnings=(busy, Notice(code="other-load", text="another"))))
+    assert f"No verdicts: {busy.text}." in " ".join(text.split())
+    assert "another" not in text
 
 
 def test_reasons_stand_below_the_table_with_their_sizes() -> None:
