@@ -220,6 +220,11 @@ class Session:
         counters = self.adapter.counters()
         return Finished(held_bytes=counters.held_bytes if counters else 0)
 
+    def discard(self, contender: Contender) -> None:
+        """Forget one contender of the problem at hand."""
+        self._programs.pop(contender, None)
+        self._seconds.pop(contender, None)
+
     def forget(self) -> None:
         """Drop all that belongs to the problem at hand."""
         self._programs, self._seconds, self._problem, self._inputs = {}, {}, None, None
