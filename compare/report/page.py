@@ -13,6 +13,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import NamedTuple
 
+import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
@@ -24,6 +25,9 @@ from compare.report import format as fmt
 from compare.report import legend, markdown, page_lines
 from compare.report import markdown_sections as sections
 from compare.report.picture_words import INK, PAPER
+
+
+MOST_ROWS = 10_000  # in the table, which the browser makes from data; the sections hold fewer
 
 
 class Drawn(NamedTuple):
@@ -41,22 +45,27 @@ def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str
     settings = re.sub("^# .*$", "## Settings", sections.heading(run, rows, left_out), count=1, flags=re.MULTILINE)
     found = [section(text) for text in (settings, *markdown.body(run, shown, traces=traces))]
     script = part("page.js")
-    lines = list(page_lines.lines(run, shown))
+    lines = list(page_lines.lines(run, extent.first(rows, MOST_ROWS)))
     return template().render(
         title=f"Attention benchmark: {' and '.join(report.backend for report in run.backends) or 'no backend'}",
         date=run.date,
         backends=[fmt.one_line(legend.backend_line(report)) for report in run.backends],
-        shown=left_out,
+        shown=extent.left_out(rows, MOST_ROWS),
         style=Markup(part("page.css")),
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         contents=[each.anchor for each in found if each.anchor],
         columns=page_lines.COLUMNS,
         choices=page_lines.choices(lines),
-        lines=lines,
+        lines=data(lines),
         pictures=[Drawn(name, caption, inline(name, title, svg)) for name, title, caption, svg in pictures],
         sections=[Markup(each.html) for each in found],
     )
+
+
+def data(lines: Sequence[page_lines.Line]) -> Markup:
+    """The lines as JSON in which nothing can end the script element that it stands in."""
+    return Markup(msgspec.json.encode(lines).decode().replace("<", "\\u003c"))
 
 
 def part(name: str) -> str:
