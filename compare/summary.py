@@ -65,7 +65,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def ordered_median(ordered: Sequence[float]) -> float:
-    """The median of at least one ordered value; ``statistics.median`` would order them again, which takes most of it."""
+    """The median of at least one ordered value; ``statistics.median`` would order them once more."""
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
@@ -130,7 +130,9 @@ def kept(result: PassResult, name: str, find: Callable[[PassResult], Kept]) -> K
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
-    return kept(result, "device_time", lambda it: joined([estimate(device_rounds(e)) for e in processes_of(it).values()]))
+    return kept(
+        result, "device_time", lambda it: joined([estimate(device_rounds(e)) for e in processes_of(it).values()])
+    )
 
 
 def wall_time(result: PassResult) -> Estimate:

@@ -138,5 +138,5 @@ def text(value: str) -> Raw:
     What a spreadsheet would take for a formula gets an apostrophe in front, which shows it as it is.
     """
     out = StringIO(newline="")
-    csv.writer(out, lineterminator="").writerow([f"'{value}" if value.startswith(FORMULA) else value, None])
-    return Raw(out.getvalue().removesuffix(",").encode())
+    csv.writer(out, lineterminator="\n").writerow([f"'{value}" if value.startswith(FORMULA) else value, None])
+    return Raw(out.getvalue().removesuffix(",\n").encode())

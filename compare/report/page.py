@@ -20,14 +20,14 @@ from markupsafe import Markup, escape
 
 from compare import extent
 from compare.circumstances import Run
+from compare.extent import Extent
 from compare.records import Row
 from compare.report import format as fmt
 from compare.report import legend, markdown, page_lines
 from compare.report import markdown_sections as sections
 from compare.report.picture_words import INK, PAPER
 
-
-MOST_ROWS = 10_000  # in the table, which the browser makes from data; the sections hold fewer
+IN_TABLE = Extent(5000, 5000)  # in the table, which the browser makes from data; the sections hold fewer
 
 
 class Drawn(NamedTuple):
@@ -40,17 +40,17 @@ class Drawn(NamedTuple):
 
 def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str, str]] = (), traces: str = "") -> str:
     """The page; a picture is its name, title, caption and SVG, ``traces`` a section of the Markdown report."""
-    shown = extent.first(rows, markdown.MOST_ROWS)
-    left_out = extent.left_out(rows, markdown.MOST_ROWS)
+    shown = extent.first(rows, markdown.SHOWN)
+    left_out = extent.left_out(rows, markdown.SHOWN)
     settings = re.sub("^# .*$", "## Settings", sections.heading(run, rows, left_out), count=1, flags=re.MULTILINE)
     found = [section(text) for text in (settings, *markdown.body(run, shown, traces=traces))]
     script = part("page.js")
-    lines = list(page_lines.lines(run, extent.first(rows, MOST_ROWS)))
+    lines = list(page_lines.lines(run, extent.first(rows, IN_TABLE)))
     return template().render(
         title=f"Attention benchmark: {' and '.join(report.backend for report in run.backends) or 'no backend'}",
         date=run.date,
         backends=[fmt.one_line(legend.backend_line(report)) for report in run.backends],
-        shown=extent.left_out(rows, MOST_ROWS),
+        shown=extent.left_out(rows, IN_TABLE),
         style=Markup(part("page.css")),
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),

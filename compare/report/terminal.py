@@ -16,6 +16,7 @@ from rich.text import Text
 from compare import extent, gather
 from compare.analysis import by_problem, measurements
 from compare.circumstances import Run, Settings
+from compare.extent import Extent
 from compare.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
 from compare.report import floor_words, legend, solution_words, verdict_words
@@ -23,7 +24,7 @@ from compare.report import format as fmt
 from compare.summary import device_time, ratio, wall_time
 from compare.verdicts import compared, verdict
 
-MOST_ROWS = 150
+SHOWN = Extent(150, 150)
 WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80
 TIME_WIDTH = 12
 NAME_WIDTHS = {False: 19, True: 26}
@@ -152,7 +153,7 @@ def result_cell(row: Row) -> Text:
 def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
     print_facts(run, rows, console)
-    rows = extent.first(rows, MOST_ROWS)
+    rows = extent.first(rows, SHOWN)
     print_tables(rows, run.settings, console)
     found = compared(rows, run.settings.same_within)
     said = verdict_words.verdict_lines(found) + verdict_words.cautions(found, run.settings)
@@ -175,7 +176,7 @@ def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in legend.facts(run, rows, extent.left_out(rows, MOST_ROWS)):
+    for name, value in legend.facts(run, rows, extent.left_out(rows, SHOWN)):
         table.add_row(Text(name), Text(value))
     console.print(table)
 

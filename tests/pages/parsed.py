@@ -50,7 +50,6 @@ class Parsed(HTMLParser):
     def values(self, attribute: str) -> list[str]:
         return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
 
-
     @property
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the table of rows, from which the page's script makes it."""

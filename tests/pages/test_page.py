@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from compare.entries import entries
+from compare.extent import Extent
 from compare.pictures import drawing
 from compare.records import Row
 from compare.report import page, page_lines
@@ -114,8 +115,8 @@ def test_lines_hold_numbers_kernels_and_reasons() -> None:
 
 
 def test_the_page_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compare.report.markdown.MOST_ROWS", 6)
-    monkeypatch.setattr("compare.report.page.MOST_ROWS", 9)
+    monkeypatch.setattr("compare.report.markdown.SHOWN", Extent(6, 6))
+    monkeypatch.setattr("compare.report.page.IN_TABLE", Extent(9, 9))
     text = page.render(samples.run(), samples.nine_problems())
     assert text.count("the first 3 of 9 problems (9 of 27 rows)") == 1  # above the table of rows
     assert text.count("the first 2 of 9 problems (6 of 27 rows)") == 1  # of the sections
