@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +34,12 @@ SEVERAL: dict[str, Any] = {"action": "extend", "nargs": "+"}  # values; a repeat
 
 class Parser(argparse.ArgumentParser):
     """Errors are one line and exit code 2."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self._negative_number_matcher = re.compile(
+            r"-[\d.]"
+        )  # ``-1GB`` is no option but a value, which says what it is
 
     def error(self, message: str) -> NoReturn:
         """One line, no usage text."""
