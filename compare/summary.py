@@ -130,14 +130,20 @@ def kept(result: PassResult, name: str, find: Callable[[PassResult], Kept]) -> K
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
-    return kept(
-        result, "device_time", lambda it: joined([estimate(device_rounds(e)) for e in processes_of(it).values()])
-    )
+    return kept(result, "device_time", _device_time)
+
+
+def _device_time(result: PassResult) -> Estimate:
+    return joined([estimate(device_rounds(each)) for each in processes_of(result).values()])
 
 
 def wall_time(result: PassResult) -> Estimate:
     """Un-profiled wall time of one iteration of a pass, in seconds."""
-    return kept(result, "wall_time", lambda it: joined([estimate(wall_rounds(e)) for e in processes_of(it).values()]))
+    return kept(result, "wall_time", _wall_time)
+
+
+def _wall_time(result: PassResult) -> Estimate:
+    return joined([estimate(wall_rounds(each)) for each in processes_of(result).values()])
 
 
 def processes_of(result: PassResult) -> dict[int, PassResult]:
@@ -179,12 +185,20 @@ def quotient(ours: Estimate, other: Estimate) -> Estimate:
 
 def device_rounds(result: PassResult) -> tuple[float, ...]:
     """Device time of each round of one process."""
-    return kept(result, "device_rounds", lambda it: tuple(round_medians(it.device_s, it.per_round)))
+    return kept(result, "device_rounds", _device_rounds)
+
+
+def _device_rounds(result: PassResult) -> tuple[float, ...]:
+    return tuple(round_medians(result.device_s, result.per_round))
 
 
 def wall_rounds(result: PassResult) -> tuple[float, ...]:
     """Wall time of each round of one process."""
-    return kept(result, "wall_rounds", lambda it: tuple(round_medians(it.wall_s, it.per_round)))
+    return kept(result, "wall_rounds", _wall_rounds)
+
+
+def _wall_rounds(result: PassResult) -> tuple[float, ...]:
+    return tuple(round_medians(result.wall_s, result.per_round))
 
 
 def _ratio(ours: Sequence[float], others: Sequence[float]) -> Estimate:

@@ -54,10 +54,8 @@ def terminal(found: Sequence[Reach]) -> Table:
     """The answers on one problem."""
     shown = Table(title=Text(title(found[0].problem), style="bold"), title_justify="left", box=None, padding=(0, 1))
     for column in COLUMNS:
-        name, wraps = column.removeprefix(">"), column in ("contender", "what stopped it")
-        most = NAME_WIDTH if column == "contender" else None
-        right = "right" if column.startswith(">") else "left"
-        shown.add_column(name, justify=right, no_wrap=not wraps, overflow="fold", max_width=most)  # type: ignore[arg-type]
+        justify, wraps = "right" if column.startswith(">") else "left", column in ("contender", "what stopped it")
+        shown.add_column(column.removeprefix(">"), justify=justify, no_wrap=not wraps, overflow="fold")  # type: ignore[arg-type]
     for name, *line in lines(found):
         shown.add_row(Text(fmt.broken(fmt.one_line(name), NAME_WIDTH)), *map(Text, line))
     return shown
