@@ -27,7 +27,7 @@ from compare.report import legend, markdown, page_lines
 from compare.report import markdown_sections as sections
 from compare.report.picture_words import INK, PAPER
 
-IN_TABLE = Extent(5000, 5000)  # in the table, which the browser makes from data; the sections hold fewer
+IN_TABLE = Extent(3000, 3000)  # in the table, which the browser makes from data; the sections hold fewer
 
 
 class Drawn(NamedTuple):
