@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all records: immutable, by keyword only, and strict about foreign fields."""
 
 
-class Problem(Record, frozen=True):
+class Problem(Record, frozen=True, cache_hash=True):
     """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly.
 
     ``layers``: of so many layers x + attention(x, k, v), from x = q.  ``layout``: the order of axes in memory.
@@ -83,7 +83,7 @@ class Problem(Record, frozen=True):
         return f"B={self.batch} {length} {heads} H={self.head_dim}{more} {self.mask} {self.dtype}{precision}"
 
 
-class Contender(Record, frozen=True):
+class Contender(Record, frozen=True, cache_hash=True):
     """How it is computed: framework, variant, the mode in which the framework executes it, and which entrant it is.
 
     ``python``: the interpreter, empty for the program's own.  ``release``: the framework's, where it runs in several.
@@ -127,7 +127,7 @@ class Kernel(Record, frozen=True):
     contents: tuple[str, ...] = ()
 
 
-class PassResult(Record, frozen=True):
+class PassResult(Record, frozen=True, dict=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
     ``repeats``: the pass in further processes, by their number; in a file each process has its own row.

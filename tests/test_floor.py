@@ -114,7 +114,7 @@ def test_a_variant_without_a_count_has_no_figure() -> None:
 
 
 def test_rates_of_a_busy_device_say_so() -> None:
-    assert "54% longer in the median" in floor_words.rate_line(rate(scatter=0.54))
+    assert "took 1.54x as long in the median as the fastest" in floor_words.rate_line(rate(scatter=0.54))
     assert "longer" not in floor_words.rate_line(rate(scatter=0.1))
     assert "longer" not in floor_words.rate_line(rate())  # of an older file
 

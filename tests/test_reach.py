@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from rich.console import Console
 
 from compare.cli import main
 from compare.commands import reach_study
+from compare.report import reach_tables
 from compare.run import reach
 from compare.run.reach import GRAIN, SHARE, Reach
 from compare.worker import fitting
 from compare.worker.resident import data_bytes
 from tests import run_fake
+from tests.samples import JAX, problem
 
 WORDS = ("--batch-size", "2", "--d-model", "8", "--device", "cpu", "--timeout", "60")
 
@@ -115,3 +120,14 @@ def test_a_try_cannot_take_more_than_it_may() -> None:
     with fitting.at_most(2**28), pytest.raises(MemoryError):
         bytearray(2**30)
     assert len(bytearray(2**29)) == 2**29  # and afterwards it may again
+
+
+def test_a_long_name_takes_no_other_column_its_room() -> None:
+    own = replace(JAX, variant="some/where/my_kernels_of_today.py:attention_with_a_long_name_and_some_more")
+    found = [
+        Reach(problem=problem(), contender=own, pass_name="step", longest=9216, refused=9344, reason="needs 48 GB")
+    ]
+    console = Console(width=80, file=(out := StringIO()))
+    console.print(reach_tables.terminal(found))
+    assert max(map(len, out.getvalue().splitlines())) <= 80
+    assert {"longest", "9216", "T=9344:"} <= set(out.getvalue().split())

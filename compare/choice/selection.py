@@ -1,8 +1,8 @@
 """Which contender to take for a mix of problems, by how much, how sure, and at what cost.
 
-A dtype is a choice of its own, and so is the arithmetic of float32 products.  A contender is named only if it beats
-every other one.  So trying many gains nothing (an intersection-union test: Berger 1982,
-doi:10.1080/00401706.1982.10487790): one more rival can only withhold the name.
+A dtype is a choice of its own, and so are the arithmetic of float32 products and the number of devices that share a
+sequence.  A contender is named only if it beats every other one.  So trying many gains nothing (an intersection-union
+test: Berger 1982, doi:10.1080/00401706.1982.10487790): one more rival can only withhold the name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from compare.findings.summary import Estimate, wall_time
 from compare.findings.verdicts import Verdict, too_near, verdict
 from compare.records import Contender, Measurement, Problem, Row, TensorError
 
+Chosen = tuple[str, str, int]  # dtype, arithmetic and devices
 Rows = tuple[Measurement, ...]  # of one contender, one for each problem of the mix, in its order
 
 
@@ -41,7 +42,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     ``wall``: the ratio by the wall clock, which holds Python and launches too.  ``after``: a contender whose compiling
     had warmed the compiler.
-    ``pays_after``: how often the mix must run until compiling has paid against ``against``, which compiles nothing.
+    ``gain_s``: what compiling saves each time the mix runs, by the wall, beside ``against``, which compiles nothing.
     """
 
     contender: Contender
@@ -56,7 +57,12 @@ class Standing(msgspec.Struct, frozen=True):
     worst: TensorError | None
     after: Contender | None
     against: Contender | None
-    pays_after: float | None
+    gain_s: float | None
+
+    @property
+    def pays_after(self) -> float | None:
+        """How often the mix must run until compiling has paid; None: it never does."""
+        return self.compile_s / self.gain_s if self.gain_s and self.gain_s > 0 else None
 
 
 class LeftOut(msgspec.Struct, frozen=True):
@@ -68,7 +74,7 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """The contenders of one dtype and arithmetic, the leader first."""
+    """The contenders of one dtype, arithmetic and number of devices, the leader first."""
 
     job: Job
     standings: tuple[Standing, ...]
@@ -91,12 +97,22 @@ class Choice(msgspec.Struct, frozen=True):
         problem = next(iter(self.job.mix))
         return f"float32 {problem.matmul_precision}" if problem.dtype == "float32" else problem.dtype
 
+    @property
+    def devices(self) -> int:
+        """How many of them share the sequence."""
+        return next(iter(self.job.mix)).devices
+
+
+def chosen_apart(problem: Problem) -> Chosen:
+    """What makes a choice of its own: a job does not call the same attention on one device and on two."""
+    return problem.dtype, problem.matmul_precision, problem.devices
+
 
 def choices(rows: Sequence[Row], job: Job) -> list[Choice]:
-    """A choice for each dtype and arithmetic of the mix."""
-    groups: dict[tuple[str, str], dict[Problem, float]] = {}
+    """A choice for each dtype, arithmetic and number of devices of the mix."""
+    groups: dict[Chosen, dict[Problem, float]] = {}
     for problem, weight in job.mix.items():
-        groups.setdefault((problem.dtype, problem.matmul_precision), {})[problem] = weight
+        groups.setdefault(chosen_apart(problem), {})[problem] = weight
     return [choice(rows, replace(job, mix=mix)) for mix in groups.values()]
 
 
@@ -147,7 +163,7 @@ def _standing(rows: Rows, leader: Rows, rival: Rows | None, after: Contender | N
         worst=max(errors, key=lambda each: share(each.max_error, each.allowed_max), default=None),
         after=after,
         against=against[0].contender if against else None,
-        pays_after=_pays_after(rows, against, job) if against else None,
+        gain_s=_wall_s(against, job) - _wall_s(rows, job) if against else None,
     )
 
 
@@ -191,9 +207,3 @@ def ratio_of_counts(ours: float, reference: float) -> Estimate:
 def _wall_s(rows: Rows, job: Job) -> float:
     times = (wall_time(timed(row, job.goal)).median for row in rows)
     return sum(n * time for n, time in zip(job.mix.values(), times, strict=True))
-
-
-def _pays_after(rows: Rows, rival: Rows, job: Job) -> float | None:
-    """How often the mix must run until what compiling saves, by the wall, is what it costs; None: it saves nothing."""
-    gain_s = _wall_s(rival, job) - _wall_s(rows, job)
-    return sum(compile_s(row, job.goal) for row in rows) / gain_s if gain_s > 0 else None

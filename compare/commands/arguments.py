@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,6 +37,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"allow_abbrev": False} | settings)
+        self._negative_number_matcher = re.compile(
+            r"-[\d.]"
+        )  # ``-1GB`` is no option but a value, which says what it is
 
     def error(self, message: str) -> NoReturn:
         """One line, no usage text."""

@@ -47,7 +47,7 @@ def show(run: Run, rows: Sequence[Row], console: Console, explain: bool = False)
             console.rule(legend.kind_of_machine(part, at, len(parts)), align="left")
         terminal.render(part, found, console)
         if explain:
-            terminal_reasons.render(part, extent.first(found, terminal.MOST_ROWS), console)
+            terminal_reasons.render(part, extent.first(found, terminal.SHOWN), console)
 
 
 def write(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Format]) -> list[str]:
@@ -71,7 +71,7 @@ def files_of(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Forma
     drawn = pictures(run, rows) if PICTURED & set(formats) else []
     if "markdown" in formats:
         write_pictures(drawn, out / markdown_pictures.FOLDER)
-    problems = [row.problem for row in extent.first(rows, markdown.MOST_ROWS)]
+    problems = [row.problem for row in extent.first(rows, markdown.SHOWN)]
     kept = markdown_traces.traced(traces.filed(problems, out))
     missing = {name: lacking(name) for name in FILES if name in formats}
     for name in missing:
@@ -109,7 +109,7 @@ def pictures(run: Run, rows: Sequence[Row]) -> list[Picture]:
         return []
     from compare.pictures import drawing
 
-    return drawing.draw(run, extent.first(rows, markdown.MOST_ROWS))
+    return drawing.draw(run, extent.first(rows, markdown.SHOWN))
 
 
 def lacking(name: Format) -> str:

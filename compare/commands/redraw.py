@@ -32,6 +32,7 @@ class Wanted(NamedTuple):
     formats: Sequence[Format]
 
 
+@reading.uncollected()
 def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     """All that was asked for.  Raises ValueError or OSError where there is nothing to read or nowhere to write."""
     formats = chosen(options.format, options.out)
@@ -46,6 +47,7 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     return Wanted(*found, formats)
 
 
+@reading.uncollected()
 def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
     """Name what was left out, show, write."""
     for line in named(drawn.faults):

@@ -68,10 +68,11 @@ class Check:
 
     def _turns(self, row: Measurement, number: int) -> str:
         """Ratios are formed within rounds, so all rows of a problem have as many."""
-        own = {name: rounds(result) for name, result in row.passes.items()}
-        line, known = self._rounds.setdefault((row.problem, row.process), (number, own))
-        if any(own[name] != known.setdefault(name, own[name]) for name in own):
-            return f"other rounds than line {line}, which measured the same problem: the two never took turns"
+        line, known = self._rounds.setdefault((row.problem, row.process), (number, {}))
+        for name, result in row.passes.items():
+            own = rounds(result)
+            if known.setdefault(name, own) != own:
+                return f"other rounds than line {line}, which measured the same problem: the two never took turns"
         return ""
 
 
@@ -83,9 +84,11 @@ def rounds(result: PassResult) -> tuple[int, int]:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Rows hold no cycles, and they last: looking for garbage among them takes three times as long as reading them."""
+    collected = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if collected:
+            gc.enable()

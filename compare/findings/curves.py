@@ -55,6 +55,15 @@ def families(rows: Iterable[Row]) -> list[Family]:
     return sorted(found, key=lambda family: -len(family.rows))
 
 
+def spread(family: Family, most: int) -> Family:
+    """The family at so many of its lengths, the shortest and the longest among them, evenly by their place between."""
+    lengths = family.lengths
+    if len(lengths) <= most:
+        return family
+    kept = {lengths[at * (len(lengths) - 1) // (most - 1)] for at in range(most)}
+    return replace(family, rows=tuple(row for row in family.rows if row.problem.q_len in kept))
+
+
 def curves(rows: Iterable[Measurement], name: PassName, quantity: Quantity) -> list[Curve]:
     """A curve for each contender that has the quantity, of rows that differ in their length alone."""
     found: dict[Contender, list[tuple[int, Value]]] = {}

@@ -9,7 +9,7 @@ import msgspec
 
 from compare.circumstances import Run
 from compare.findings.analysis import by_problem, measurements
-from compare.findings.floor import Achieved, achieved, best_rates
+from compare.findings.floor import Achieved, Rates, achieved, best_rates
 from compare.findings.summary import Estimate, device_time, ratio, reference_of, trusted, wall_time
 from compare.findings.verdicts import Verdict, verdict
 from compare.records import Contender, Measurement, PassName, PassResult, Row
@@ -45,19 +45,19 @@ class Entry(msgspec.Struct, frozen=True):
 
 def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
     """All entries, in the order of the rows of each problem."""
-    for _, group in by_problem(rows):
+    for problem, group in by_problem(rows):
         reference = reference_of(measurements(group))
+        rates = best_rates(run.rates, problem.dtype, problem.matmul_precision)
         for row in group:
             if isinstance(row, Measurement):
-                yield from (entry(run, row, reference, name) for name in row.passes)
+                yield from (entry(run, row, reference, rates, name) for name in row.passes)
             else:
                 yield Entry(row)
 
 
-def entry(run: Run, row: Measurement, reference: Measurement | None, name: PassName) -> Entry:
+def entry(run: Run, row: Measurement, reference: Measurement | None, rates: Rates, name: PassName) -> Entry:
     """One pass of one measured row."""
     relative = ratio(row, reference, name)
-    rates = best_rates(run.rates, row.problem.dtype, row.problem.matmul_precision)
     return Entry(
         row,
         name,

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from compare.findings.analysis import by_problem
 from compare.records import Row
 
 
-def first(rows: Sequence[Row], most: int) -> list[Row]:
+class Extent(NamedTuple):
+    """Up to ``most`` rows are shown whole; of more than that so many as ``of_more`` has room for."""
+
+    most: int
+    of_more: int
+
+
+def first(rows: Sequence[Row], extent: Extent) -> list[Row]:
     """The rows of the first problems, as many whole ones as there is room for, at least one."""
-    if len(rows) <= most:
+    if len(rows) <= extent.most:
         return list(rows)
     shown: list[Row] = []
     for _, group in by_problem(rows):
-        if shown and len(shown) + len(group) > most:
+        if shown and len(shown) + len(group) > extent.of_more:
             break
         shown += group
     return shown
 
 
-def left_out(rows: Sequence[Row], most: int) -> str:
+def left_out(rows: Sequence[Row], extent: Extent) -> str:
     """In words, what ``first`` leaves out; empty where that is nothing."""
-    shown = first(rows, most)
+    shown = first(rows, extent)
     if len(shown) == len(rows):
         return ""
     problems, all_problems = (len({row.problem for row in each}) for each in (shown, rows))

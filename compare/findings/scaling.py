@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from compare.device_rate import LinkRate
 from compare.findings.analysis import measurements
 from compare.findings.remedies import highest, peaks
-from compare.findings.summary import Estimate, device_time, trusted, unpaired_ratio
+from compare.findings.summary import Estimate, busy, device_time, trusted, unpaired_ratio
 from compare.maths.traffic import sent_bytes
 from compare.records import PASSES, Measurement, PassName, Row
 
@@ -55,7 +55,8 @@ def base_of(row: Measurement, rows: Sequence[Measurement]) -> Measurement | None
 def beside(row: Measurement, base: Measurement, link_bytes_per_s: float | None = None) -> Scaled:
     """A row beside its base."""
     names = [name for name in PASSES if name in row.passes and name in base.passes]
-    speed_up = {name: unpaired_ratio(base.passes[name], row.passes[name]) for name in names}
+    doubtful = busy(row) or busy(base)
+    speed_up = {name: replace(unpaired_ratio(base.passes[name], row.passes[name]), busy=doubtful) for name in names}
     part, whole = peaks(row, base)
     return Scaled(
         row=row,
@@ -75,7 +76,7 @@ def least_s(row: Measurement, base: Measurement, name: PassName, link_bytes_per_
 
 
 def _divided(estimate: Estimate, by: int) -> Estimate:
-    return msgspec.structs.replace(
+    return replace(
         estimate,
         median=estimate.median / by,
         low=estimate.low / by,

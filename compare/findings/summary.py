@@ -8,10 +8,12 @@ interval [X_k, X_{n+1-k}] covers the median with probability 1 - 2 P(Bin(n, 1/2)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from math import exp, hypot, inf, isfinite, log, sqrt
-from statistics import fmean, median, stdev
+from itertools import accumulate
+from math import exp, hypot, inf, isfinite, lgamma, log, sqrt
+from statistics import fmean, stdev
+from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -22,6 +24,7 @@ from compare.records import Contender, Measurement, PassName, PassResult
 CONFIDENCE = 0.95
 WIDENED_FROM = 5  # processes: fewer say too little of how processes differ
 TARGET_HALF_WIDTH = 0.005  # so narrow that an interval about 1 lies within the +-1% of SAME
+Kept = TypeVar("Kept")
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -46,17 +49,25 @@ class Estimate(msgspec.Struct, frozen=True):
 @cache
 def interval_rank(rounds: int) -> int:
     """The largest k for which [X_k, X_{n+1-k}] still covers the median with 95%; 0 where even the range does not."""
-    from scipy.special import bdtr  # 0.1 s to import: only where something was measured
 
-    below = [float(bdtr(k, rounds, 0.5)) for k in range(rounds // 2)]
+    def probability(k: int) -> float:
+        return exp(lgamma(rounds + 1) - lgamma(k + 1) - lgamma(rounds - k + 1) - rounds * log(2))
+
+    below = accumulate(map(probability, range(rounds // 2)))
     return sum(p <= (1 - CONFIDENCE) / 2 for p in below)
 
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Median of per-round values with its distribution-free interval; under six rounds the interval is infinite."""
     ordered, rank = sorted(values), interval_rank(len(values))
-    low, high = (ordered[rank - 1], ordered[-rank]) if rank else (0.0, float("inf"))
-    return Estimate(median(ordered), low, high, len(ordered))
+    low, high = (ordered[rank - 1], ordered[-rank]) if rank else (0.0, inf)
+    return Estimate(ordered_median(ordered), low, high, len(ordered))
+
+
+def ordered_median(ordered: Sequence[float]) -> float:
+    """The median of at least one ordered value; ``statistics.median`` would order them once more."""
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def joined(parts: Sequence[Estimate]) -> Estimate:
@@ -101,16 +112,37 @@ def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
     """One value per round: the median of the iterations in it."""
     if per_round == 1:
         return list(samples)
-    return [median(samples[i : i + per_round]) for i in range(0, len(samples), per_round)]
+    whole = len(samples) - len(samples) % per_round
+    rounds = map(sorted, zip(*[iter(samples[:whole])] * per_round, strict=True))
+    half, last = per_round // 2, samples[whole:]
+    found = [each[half] for each in rounds] if per_round % 2 else [(r[half - 1] + r[half]) / 2 for r in rounds]
+    return [*found, ordered_median(sorted(last))] if last else found
+
+
+def kept(result: PassResult, name: str, find: Callable[[PassResult], Kept]) -> Kept:
+    """What is found of a pass, worked out once and kept beside it: the sections of a report ask again and again."""
+    known = result.__dict__
+    if name not in known:
+        known[name] = find(result)
+    found: Kept = known[name]
+    return found
 
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
+    return kept(result, "device_time", _device_time)
+
+
+def _device_time(result: PassResult) -> Estimate:
     return joined([estimate(device_rounds(each)) for each in processes_of(result).values()])
 
 
 def wall_time(result: PassResult) -> Estimate:
     """Un-profiled wall time of one iteration of a pass, in seconds."""
+    return kept(result, "wall_time", _wall_time)
+
+
+def _wall_time(result: PassResult) -> Estimate:
     return joined([estimate(wall_rounds(each)) for each in processes_of(result).values()])
 
 
@@ -151,14 +183,22 @@ def quotient(ours: Estimate, other: Estimate) -> Estimate:
     return Estimate(median_, median_ * exp(-down), median_ * exp(up), rounds)
 
 
-def device_rounds(result: PassResult) -> list[float]:
+def device_rounds(result: PassResult) -> tuple[float, ...]:
     """Device time of each round of one process."""
-    return round_medians(result.device_s, result.per_round)
+    return kept(result, "device_rounds", _device_rounds)
 
 
-def wall_rounds(result: PassResult) -> list[float]:
+def _device_rounds(result: PassResult) -> tuple[float, ...]:
+    return tuple(round_medians(result.device_s, result.per_round))
+
+
+def wall_rounds(result: PassResult) -> tuple[float, ...]:
     """Wall time of each round of one process."""
-    return round_medians(result.wall_s, result.per_round)
+    return kept(result, "wall_rounds", _wall_rounds)
+
+
+def _wall_rounds(result: PassResult) -> tuple[float, ...]:
+    return tuple(round_medians(result.wall_s, result.per_round))
 
 
 def _ratio(ours: Sequence[float], others: Sequence[float]) -> Estimate:
@@ -181,8 +221,13 @@ def ratio(row: Measurement, reference: Measurement | None, name: PassName) -> Es
         return None
     if name not in row.passes or name not in reference.passes:
         return None
-    busy = any(notice.code == BUSY_MACHINE for notice in (*row.warnings, *reference.warnings))
-    return replace(paired_ratio(row.passes[name], reference.passes[name]), busy=busy)
+    relative = paired_ratio(row.passes[name], reference.passes[name])
+    return replace(relative, busy=True) if busy(row) or busy(reference) else relative
+
+
+def busy(row: Measurement) -> bool:
+    """Whether other processes used too much of the timed CPUs for a verdict."""
+    return any(notice.code == BUSY_MACHINE for notice in row.warnings)
 
 
 def target_half_width(same_within: float) -> float:

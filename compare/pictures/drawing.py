@@ -17,6 +17,7 @@ from compare.records import Contender, Measurement, PassName, Row
 from compare.report import picture_words
 
 MOST_FAMILIES = 2  # those with most rows
+MOST_LENGTHS = 12  # in one picture: the cells of a heat map hold three lines of text
 Guide = dict[str, list[tuple[int, float]]]
 
 
@@ -40,7 +41,9 @@ def _draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
 
 def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: str) -> list[Picture | None]:
     """All pictures over the sequence length; ``number`` stands behind their names."""
-    where, reached = place(run, family), floor.reached(family.rows, run.rates)
+    shown = curves.spread(family, MOST_LENGTHS)
+    where = place(run, family) + part_of(shown, family)
+    family, reached = shown, floor.reached(shown.rows, run.rates)
     return [
         lines.draw(
             family, looks, curves.time_s, partial(floors, reached), ("device time (ms)", 1e3),
@@ -70,6 +73,12 @@ def place(run: Run, family: Family) -> str:
     heads = f"{problem.heads} heads" if problem.heads > 1 else "one head"
     keys = f" of queries, {problem.kv_heads} of keys" if problem.kv_heads != problem.heads else ""
     return f"{devices(run)}: {problem.mask} {problem.dtype}{precision}, batch {problem.batch}, {heads}{keys}"
+
+
+def part_of(shown: Family, family: Family) -> str:
+    """That a picture shows some of the lengths, and how many there are."""
+    count, every = len(shown.lengths), len(family.lengths)
+    return f"; {count} of {every} sequence lengths are drawn, the tables have all" if count < every else ""
 
 
 def floors(reached: Sequence[Reached], rows: Sequence[Measurement], name: PassName) -> Guide:

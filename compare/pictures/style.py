@@ -84,7 +84,8 @@ def panels(rows: int, columns: int, height: float = 2.5, **shared: Any) -> tuple
 def finished(figure: Figure, name: str, title: str, subtitle: str, caption: str) -> Picture:
     """The figure under its title."""
     figure.suptitle(f"{title}\n{one_line(subtitle)}", fontsize=10)
-    figure.draw_without_rendering()
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")  # laid out once, not once more for each format
     svg = saved(figure, format="svg", metadata={"Date": None, "Creator": None}).decode()
     return Picture(name, title, caption, svg, figure)

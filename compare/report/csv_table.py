@@ -1,100 +1,142 @@
-"""The report as CSV for other programs: a line for each pass of each row, plain numbers in seconds and bytes."""
+"""The report as CSV for other programs: a line for each pass of each row, plain numbers in seconds and bytes.
+
+A line is made once and read by programs: msgspec writes its numbers, twenty times faster than ``csv`` does, which is
+left with the texts, most of which many lines share.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from io import StringIO
 from itertools import groupby
 from math import isfinite
 from typing import Any
 
+import msgspec
+from msgspec import Raw
+
 from compare.circumstances import Run
 from compare.findings import gather
 from compare.findings.entries import Entry, entries
+from compare.findings.floor import Achieved
 from compare.findings.summary import Estimate
-from compare.records import Measurement, Row, TensorError
+from compare.records import Contender, Measurement, Problem, Row
 from compare.report import legend
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
-PROBLEM = (
-    "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "d_model", "mask", "dtype", "matmul_precision",
-    "layers", "layout", "devices", "seed",
-)  # fmt: skip
+SIZES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "d_model")
+PROBLEM = (*SIZES, "mask", "dtype", "matmul_precision", "layers", "layout", "devices", "seed")
 CONTENDER = ("backend", "variant", "mode", "entrant", "release", "python")
-ROW = ("ran", "saved_bytes", "input_bytes", "output_bytes", "stopped", "alone", "stage", "reason")
-COSTS = ("trace_s", "compile_s", "first_call_s", "warmup_s")
+BYTES = ("saved_bytes", "input_bytes", "output_bytes")
+ROW = ("result", "ran", *BYTES, "stopped", "alone", "stage", "reason", "max_error", "allowed_error", "warnings")
+TIMES = ("device_s", "device_low_s", "device_high_s", "wall_s", "wall_low_s", "wall_high_s")
+RATIO = ("ratio", "ratio_low", "ratio_high", "reference", "verdict")
 FLOOR = ("floor_s", "bound", "share", "bytes_per_s", "flops_per_s")
-Column = Callable[[Any], Any]
-
-
-def fields(names: Sequence[str], part: Column) -> dict[str, Column]:
-    """Columns that hold the fields of a part by their own names, empty where there is no such part or field."""
-    return {name: lambda each, name=name: getattr(part(each), name, None) for name in names}  # type: ignore[misc]
-
-
-def ends(name: str, unit: str) -> dict[str, Column]:
-    """Median and both ends of a 95% interval, which are empty where there are too few rounds for one."""
-
-    def end(each: Entry, which: str) -> float | None:
-        found: Estimate | None = getattr(each, name)
-        return getattr(found, which) if found and isfinite(found.high) else None
-
-    return {
-        f"{name}{unit}": lambda each: getattr(getattr(each, name), "median", None),
-        f"{name}_low{unit}": lambda each: end(each, "low"),
-        f"{name}_high{unit}": lambda each: end(each, "high"),
-    }
-
-
-OF_ROW: dict[str, Column] = {
-    **fields(PROBLEM, lambda row: row.problem),
-    **fields(CONTENDER, lambda row: row.contender),
-    "result": legend.result_word,
-    **fields(ROW, lambda row: row),
-    "max_error": lambda row: getattr(worst(row), "max_error", None),
-    "allowed_error": lambda row: getattr(worst(row), "allowed_max", None),
-    "warnings": lambda row: " ".join(notice.code for notice in getattr(row, "warnings", ())),
-}
-OF_PASS: dict[str, Column] = {
-    "pass": lambda each: each.pass_name,
-    **ends("device", "_s"),
-    **ends("wall", "_s"),
-    "rounds": lambda each: getattr(each.device, "rounds", None),
-    "processes": lambda each: each.result and 1 + len(each.result.repeats),
-    **ends("ratio", ""),
-    "reference": lambda each: each.reference and inert(each.reference.name),
-    "verdict": lambda each: each.verdict,
-    **fields(("peak_bytes", "peak_source"), lambda each: each.result),
-    **fields(FLOOR, lambda each: each.achieved),
-    **fields(COSTS, lambda each: getattr(each.row, "costs", {}).get(each.pass_name)),
-    "key": lambda each: each.key,
-}
-
-
-def worst(row: Row) -> TensorError | None:
-    """Of the row's tensors the one nearest to its allowance."""
-    return gather.worst_of(row) if isinstance(row, Measurement) else None
+COSTS = ("trace_s", "compile_s", "first_call_s", "warmup_s")
+PASS = ("pass", *TIMES, "rounds", "processes", *RATIO, "peak_bytes", "peak_source", *FLOOR, *COSTS, "key")
+COLUMNS = (*PROBLEM, *CONTENDER, *ROW, *PASS)
+EMPTY = Raw(b"")
+BLANK_FLOOR, BLANK_COSTS = [EMPTY] * len(FLOOR), [EMPTY] * len(COSTS)
+Cells = list[Any]  # numbers, and whatever is written already
 
 
 def render(run: Run, rows: Sequence[Row]) -> str:
     """The whole table with its heading; all rows, however many there are."""
-    out = StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*OF_ROW, *OF_PASS])
-    writer.writerows(lines(entries(run, rows)))
-    return out.getvalue()
+    return "\n".join([",".join(COLUMNS), *map(written, lines(entries(run, rows))), ""])
 
 
-def lines(found: Iterable[Entry]) -> Iterator[list[Any]]:
+def written(cells: Cells) -> str:
+    """Cells as a line: a list of JSON without its brackets."""
+    return msgspec.json.encode(cells)[1:-1].decode()
+
+
+def lines(found: Iterable[Entry]) -> Iterator[Cells]:
     """The cells of each line; what belongs to the row is the same in all of its passes."""
     for _, passes in groupby(found, key=lambda each: id(each.row)):
         first, *others = passes
-        shared = [inert(column(first.row)) for column in OF_ROW.values()]
+        row = first.row
+        shared = [of_problem(row.problem), of_contender(row.contender), *of_row(row)]
         for each in (first, *others):
-            yield [*shared, *(column(each) for column in OF_PASS.values())]
+            yield [*shared, *of_pass(each)]
 
 
-def inert(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front, which shows it as it is."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+@lru_cache(maxsize=2**8)
+def of_problem(problem: Problem) -> Raw:
+    """All cells of a problem as one."""
+    return Raw(written([cell(getattr(problem, name)) for name in PROBLEM]).encode())
+
+
+@lru_cache(maxsize=2**8)
+def of_contender(contender: Contender) -> Raw:
+    """All cells of a contender as one."""
+    return Raw(written([cell(getattr(contender, name)) for name in CONTENDER]).encode())
+
+
+def of_row(row: Row) -> Cells:
+    """What is said once of a row, in the order of ROW."""
+    result = text(legend.result_word(row))
+    if not isinstance(row, Measurement):
+        stage = cell(getattr(row, "stage", None))
+        return [result, *[EMPTY] * 6, stage, text(row.reason), *[EMPTY] * 3]
+    worst = gather.worst_of(row)
+    errors = (worst.max_error, worst.allowed_max) if worst else (EMPTY, EMPTY)
+    sizes = (cell(row.saved_bytes), row.input_bytes, row.output_bytes)
+    codes = text(" ".join(notice.code for notice in row.warnings))
+    return [result, text(row.ran), *sizes, text(row.stopped), text(str(row.alone)), EMPTY, EMPTY, *errors, codes]
+
+
+def of_pass(each: Entry) -> Cells:
+    """One pass, in the order of PASS; of a row without numbers its key alone."""
+    result, reached = each.result, each.achieved
+    if result is None or each.device is None or not isinstance(each.row, Measurement):
+        return [*[EMPTY] * (len(PASS) - 1), Raw(each.key.encode())]
+    reference = text(each.reference.name) if each.reference else EMPTY
+    cost = each.row.costs.get(each.pass_name or "")
+    return [
+        text(each.pass_name or ""),
+        *ends(each.device),
+        *ends(each.wall),
+        each.device.rounds,
+        1 + len(result.repeats),
+        *ends(each.ratio),
+        reference,
+        text(each.verdict or ""),
+        result.peak_bytes,
+        text(result.peak_source),
+        *(of_floor(reached) if reached else BLANK_FLOOR),
+        *((cost.trace_s, cost.compile_s, cost.first_call_s, cost.warmup_s) if cost else BLANK_COSTS),
+        Raw(each.key.encode()),
+    ]
+
+
+def of_floor(reached: Achieved) -> Cells:
+    """What a pass reached of its floor, in the order of FLOOR."""
+    floor = [cell(reached.floor_s), text(reached.bound or ""), cell(reached.share)]
+    return [*floor, reached.bytes_per_s, reached.flops_per_s]
+
+
+def ends(found: Estimate | None) -> Cells:
+    """Median and both ends of a 95% interval, which are empty where there are too few rounds for one."""
+    if found is None:
+        return [EMPTY, EMPTY, EMPTY]
+    return [found.median, found.low, found.high] if isfinite(found.high) else [found.median, EMPTY, EMPTY]
+
+
+def cell(value: str | float | None) -> Any:
+    """A value as a cell; nothing for None."""
+    if value is None:
+        return EMPTY
+    return text(value) if isinstance(value, str) else value
+
+
+@lru_cache(maxsize=2**12)
+def text(value: str) -> Raw:
+    """Text as a cell, in quotation marks where it needs them.
+
+    What a spreadsheet would take for a formula gets an apostrophe in front, which shows it as it is.
+    """
+    out = StringIO(newline="")
+    csv.writer(out, lineterminator="\n").writerow([f"'{value}" if value.startswith(FORMULA) else value, None])
+    return Raw(out.getvalue().removesuffix(",\n").encode())

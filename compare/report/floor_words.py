@@ -34,8 +34,8 @@ OVER = (
 )
 SCATTERED = 0.5
 BUSY = (
-    "{} took {:.0%} longer in the median than the fastest one, whose rate this is: other work, fresh pages or a limit "
-    "on CPU time came between"
+    "{} took {} as long in the median as the fastest one, whose rate this is: other work, fresh pages or a limit on "
+    "CPU time came between"
 )
 NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
 NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
@@ -74,7 +74,7 @@ def link_line(link: LinkRate) -> str:
 def doubt(rate: DeviceRate) -> str:
     """That the device was hardly by itself while its rates were measured."""
     return (
-        f"; {BUSY.format(rate.scattered or 'copies or products', rate.scatter)}"
+        f"; {BUSY.format(rate.scattered or 'copies or products', fmt.times(1 + rate.scatter))}"
         if rate.scatter is not None and rate.scatter > SCATTERED
         else ""
     )

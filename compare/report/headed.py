@@ -47,11 +47,14 @@ def holds_something(part: Section) -> bool:
 
 
 def _table(part: Section) -> Table:
-    """The table; its first column, a name, breaks where a name may."""
+    """The table; its first column, a name, breaks where a name may, and within a word only if that is wider still."""
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
     for at, column in enumerate(part.columns):
         right = column.startswith(">")
-        shown.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=at == 0)
+        most = None if at else NAME_WIDTH
+        shown.add_column(
+            column.removeprefix(">"), justify="right" if right else "left", overflow="fold", max_width=most
+        )
     for name, *cells in part.lines:
         shown.add_row(
             Text(fmt.broken(fmt.one_line(name), NAME_WIDTH)), *(Text(cell.replace(" [", "\n[")) for cell in cells)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from compare.circumstances import Run
 from compare.findings import extent
+from compare.findings.extent import Extent
 from compare.findings.verdicts import compared
 from compare.records import Row
 from compare.report import markdown_costs as costs
@@ -15,13 +16,13 @@ from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
 
-MOST_ROWS = 1000
+SHOWN = Extent(1000, 300)
 
 
 def render(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") -> str:
     """The page; sections that have nothing to say say so or are left out.  ``pictures`` and ``traces`` are such."""
-    heading = sections.heading(run, rows, extent.left_out(rows, MOST_ROWS))
-    return "\n\n".join([heading, *body(run, extent.first(rows, MOST_ROWS), pictures, traces)]) + "\n"
+    heading = sections.heading(run, rows, extent.left_out(rows, SHOWN))
+    return "\n\n".join([heading, *body(run, extent.first(rows, SHOWN), pictures, traces)]) + "\n"
 
 
 def body(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") -> list[str]:

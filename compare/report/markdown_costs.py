@@ -64,8 +64,10 @@ def pays(rungs: Rungs) -> str:
     """After how many calls, against whom."""
     if rungs.against is None:
         return fmt.NONE
-    calls = "never" if rungs.pays_after is None else f"{fmt.roughly(rungs.pays_after)} calls"
-    return f"{calls}, against {code(rungs.against.name)}"
+    rival = code(rungs.against.name)
+    if rungs.pays_after is None:
+        return f"never: calls of {rival} are no slower"
+    return f"{fmt.roughly(rungs.pays_after)} calls, against {rival}"
 
 
 def spent(time_s: float) -> str:

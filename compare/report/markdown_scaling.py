@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compare.circumstances import Run
+from compare.findings import conditions
 from compare.findings.scaling import Scaled, scaled
 from compare.findings.summary import device_time
 from compare.maths.traffic import sent_bytes
@@ -18,6 +19,11 @@ NOTE = (
     "variant), measured one after the other and not in turns. Time: of the slowest device. Speed-up: one device's time "
     "over theirs, and in brackets the share of what D devices could reach. Peak: of the fullest device. On a CPU the "
     "devices are simulated and share its cores: their times tell nothing of real ones."
+)
+BUSY = "busy machine"
+BUSY_NOTE = (
+    f" {BUSY}: other processes used more than {conditions.BUSY:.0%} of the CPUs while one of the two was sampled, so "
+    "the figure may be theirs; end them and rerun."
 )
 
 COMMUNICATION = (
@@ -46,9 +52,10 @@ def shared(run: Run, rows: Sequence[Row]) -> str:
         ">sent (MB)",
         ">least (ms)",
     ]
+    disturbed = any(ratio.busy for each in found for ratio in each.speed_up.values())
     return section(
         "Several devices",
-        escape(NOTE),
+        escape(NOTE + BUSY_NOTE * disturbed),
         table(heads, [line(each, names) for each in found]),
         bullets(escape(f"{link.backend}, {floor_words.link_line(link)}.") for link in run.links),
         escape(COMMUNICATION),
@@ -87,7 +94,8 @@ def each_pass(each: Scaled, name: PassName) -> list[str]:
 
 
 def speed(each: Scaled, name: PassName) -> str:
-    """Speed-up and efficiency of a pass."""
+    """Speed-up and efficiency of a pass, marked where the machine was busy."""
     if name not in each.speed_up:
         return fmt.NONE
-    return f"{fmt.ratio(each.speed_up[name])} ({fmt.percent(each.efficiency[name].median)})"
+    found = each.speed_up[name]
+    return f"{fmt.ratio(found)} ({fmt.percent(each.efficiency[name].median)})" + f"<br>{BUSY}" * found.busy

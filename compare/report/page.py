@@ -13,17 +13,21 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import NamedTuple
 
+import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
 from compare.circumstances import Run
 from compare.findings import extent
+from compare.findings.extent import Extent
 from compare.records import Row
 from compare.report import format as fmt
 from compare.report import legend, markdown, page_lines
 from compare.report import markdown_sections as sections
 from compare.report.picture_words import INK, PAPER
+
+IN_TABLE = Extent(3000, 3000)  # in the table, which the browser makes from data; the sections hold fewer
 
 
 class Drawn(NamedTuple):
@@ -36,27 +40,32 @@ class Drawn(NamedTuple):
 
 def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str, str]] = (), traces: str = "") -> str:
     """The page; a picture is its name, title, caption and SVG, ``traces`` a section of the Markdown report."""
-    shown = extent.first(rows, markdown.MOST_ROWS)
-    left_out = extent.left_out(rows, markdown.MOST_ROWS)
+    shown = extent.first(rows, markdown.SHOWN)
+    left_out = extent.left_out(rows, markdown.SHOWN)
     settings = re.sub("^# .*$", "## Settings", sections.heading(run, rows, left_out), count=1, flags=re.MULTILINE)
     found = [section(text) for text in (settings, *markdown.body(run, shown, traces=traces))]
     script = part("page.js")
-    lines = list(page_lines.lines(run, shown))
+    lines = list(page_lines.lines(run, extent.first(rows, IN_TABLE)))
     return template().render(
         title=f"Attention benchmark: {' and '.join(report.backend for report in run.backends) or 'no backend'}",
         date=run.date,
         backends=[fmt.one_line(legend.backend_line(report)) for report in run.backends],
-        shown=left_out,
+        shown=extent.left_out(rows, IN_TABLE),
         style=Markup(part("page.css")),
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         contents=[each.anchor for each in found if each.anchor],
         columns=page_lines.COLUMNS,
         choices=page_lines.choices(lines),
-        lines=lines,
+        lines=data(lines),
         pictures=[Drawn(name, caption, inline(name, title, svg)) for name, title, caption, svg in pictures],
         sections=[Markup(each.html) for each in found],
     )
+
+
+def data(lines: Sequence[page_lines.Line]) -> Markup:
+    """The lines as JSON in which nothing can end the script element that it stands in."""
+    return Markup(msgspec.json.encode(lines).decode().replace("<", "\\u003c"))
 
 
 def part(name: str) -> str:

@@ -15,6 +15,7 @@ from compare.report.markdown_text import table as markdown_table
 from compare.run.reach import Reach
 
 COLUMNS = ("contender", "pass", ">longest T", ">scores GB", "what stopped it")
+NAME_WIDTH = 26
 NOTE = (
     "The longest sequence of which one iteration of a pass still ran, with the device to itself: four times as "
     "long until one did not, then bisected to 1/32 or 128 positions. Scores: one B x N x T x T matrix at that length. "
@@ -53,10 +54,10 @@ def terminal(found: Sequence[Reach]) -> Table:
     """The answers on one problem."""
     shown = Table(title=Text(title(found[0].problem), style="bold"), title_justify="left", box=None, padding=(0, 1))
     for column in COLUMNS:
-        justify, folds = "right" if column.startswith(">") else "left", column == "what stopped it"
-        shown.add_column(column.removeprefix(">"), justify=justify, no_wrap=not folds, overflow="fold")  # type: ignore[arg-type]
-    for line in lines(found):
-        shown.add_row(*map(Text, line))
+        justify, wraps = "right" if column.startswith(">") else "left", column in ("contender", "what stopped it")
+        shown.add_column(column.removeprefix(">"), justify=justify, no_wrap=not wraps, overflow="fold")  # type: ignore[arg-type]
+    for name, *line in lines(found):
+        shown.add_row(Text(fmt.broken(fmt.one_line(name), NAME_WIDTH)), *map(Text, line))
     return shown
 
 

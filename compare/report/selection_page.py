@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from compare.choice.crossover import Crossing, Series, series
 from compare.choice.goals import OVER_LIMIT, objection
 from compare.choice.mix import labels
-from compare.choice.selection import Choice, Standing, choice
+from compare.choice.selection import Choice, Standing, choice, chosen_apart
 from compare.circumstances import Run
 from compare.findings.remedies import FLASH, remedies_of
 from compare.findings.summary import quotient
@@ -39,7 +39,8 @@ def sections(found: Sequence[Choice], rows: Sequence[Row], run: Run, reaches: Se
 def _of(
     found: Choice, others: Sequence[Choice], rows: Sequence[Row], run: Run, reaches: Sequence[Reach]
 ) -> list[Section]:
-    own = [row for row in rows if precision_of(row.problem) == precision_of(next(iter(found.job.mix)))]
+    apart = chosen_apart(next(iter(found.job.mix)))
+    own = [row for row in rows if chosen_apart(row.problem) == apart]
     flips = [*elsewhere(found, own), *along(found, own)]
     return [
         Section(words.heading(found, run), words.answer(found, reaches)),
@@ -51,14 +52,10 @@ def _of(
         ),
         Section("Where the choice flips", points=flips),
         Section("In another precision", points=[*precisions(found, others)]),
+        Section("On another number of devices", points=[*on_devices(found, others)]),
         Section("Left out", points=[*left_out(found), *fitting(found, rows)]),
         Section("Not measured", points=[*missing(found, others, run, reaches)]),
     ]
-
-
-def precision_of(problem: Problem) -> tuple[str, str]:
-    """The dtype and arithmetic that make a choice of its own."""
-    return problem.dtype, problem.matmul_precision
 
 
 def line(each: Standing, found: Choice) -> tuple[str, ...]:
@@ -123,14 +120,27 @@ def crossing_words(at: Crossing, each: Series) -> str:
 def precisions(found: Choice, others: Sequence[Choice]) -> Iterable[str]:
     """The leaders of the same shapes in other dtypes and arithmetic: the same function, rounded otherwise."""
     for other in others:
-        if other is found or shapes(other) != shapes(found) or not (other.standings and found.standings):
-            continue
-        theirs, ours = other.standings[0], found.standings[0]
-        shown = fmt.times(theirs.total.median / ours.total.median)
-        if found.job.goal != "memory":
-            shown = f"{fmt.ratio(quotient(theirs.total, ours.total))} (not measured in turns)"
-        error = f", with an error of {fmt.error(theirs.worst.max_error)}" if theirs.worst else ""
-        yield f"{other.precision}: {theirs.contender.name} at {shown} of {ours.contender.name} here{error}"
+        if other is not found and shapes(other) == shapes(found) and other.standings and found.standings:
+            worst = other.standings[0].worst
+            error = f", with an error of {fmt.error(worst.max_error)}" if worst else ""
+            yield f"{other.precision}: {leading(other, found)}{error}"
+
+
+def on_devices(found: Choice, others: Sequence[Choice]) -> Iterable[str]:
+    """The leaders of the same problems where another number of devices shares them."""
+    for other in others:
+        same = {replace(each, devices=found.devices): n for each, n in other.job.mix.items()} == found.job.mix
+        if other is not found and same and other.standings and found.standings:
+            yield f"{fmt.plural(other.devices, 'device')}: {leading(other, found)}"
+
+
+def leading(other: Choice, found: Choice) -> str:
+    """Who leads another choice, beside the leader of this one."""
+    theirs, ours = other.standings[0], found.standings[0]
+    shown = fmt.times(theirs.total.median / ours.total.median)
+    if found.job.goal != "memory":
+        shown = f"{fmt.ratio(quotient(theirs.total, ours.total))} (not measured in turns)"
+    return f"{theirs.contender.name} at {shown} of {ours.contender.name} here"
 
 
 def shapes(found: Choice) -> dict[Problem, float]:
@@ -169,7 +179,8 @@ def counts(noted: Counter[str]) -> str:
 def missing(found: Choice, others: Sequence[Choice], run: Run, reaches: Sequence[Reach]) -> Iterable[str]:
     """What would change the answer and was not looked at."""
     own = next(iter(found.job.mix))
-    theirs = [each for other in others for each in shapes(other) if each not in shapes(found)]
+    alike = [other for other in others if other.devices == found.devices]
+    theirs = [each for other in alike for each in shapes(other) if each not in shapes(found)]
     if theirs:
         lacking = [replace(each, dtype=own.dtype, matmul_precision=own.matmul_precision) for each in theirs]
         yield f"{labels([*dict.fromkeys(lacking)])}, as in another precision"
@@ -179,7 +190,7 @@ def missing(found: Choice, others: Sequence[Choice], run: Run, reaches: Sequence
     if run.settings.processes == 1:
         yield "other processes: each framework ran in one, and another may choose other kernels (--processes)"
     if not any(words.of(reaches, each, found) for each in found.standings):
-        yield "the longest sequence that fits: --max-seq-len finds it, and its folder can be given beside these"
+        yield f"the longest sequence that fits: {words.not_searched(reaches, found)}"
     noted = Counter(notice.code for row in measured for notice in row.warnings)
     if noted:
         yield f"without disturbance, as these warnings of the compared rows say: {counts(noted)}; the report has them"

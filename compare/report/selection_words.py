@@ -11,11 +11,13 @@ from compare.choice.selection import Choice, Standing
 from compare.circumstances import Run
 from compare.findings.summary import WIDENED_FROM, device_time
 from compare.findings.verdicts import NEAR, advice, too_near, verdict
+from compare.records import PassName
 from compare.report import format as fmt
 from compare.report import reach_tables
 from compare.report.words import listed
 from compare.run.reach import Reach, at_length
 
+MOST_SEARCHES = 3  # that are named
 MOST = 0.5  # of a mix: what takes more decides it
 WHAT: dict[Goal, str] = {"latency": "forward", "training": "training", "memory": "memory"}
 
@@ -23,7 +25,8 @@ WHAT: dict[Goal, str] = {"latency": "forward", "training": "training", "memory":
 def heading(found: Choice, run: Run) -> str:
     """What was chosen for, where."""
     devices = listed([*dict.fromkeys(report.device_name for report in run.backends)])
-    return f"{found.precision}, {goal_words(found)}, {devices}"
+    shared = f"{found.devices} devices of " if found.devices > 1 else ""
+    return f"{found.precision}, {goal_words(found)}, {shared}{devices}"
 
 
 def goal_words(found: Choice) -> str:
@@ -41,10 +44,14 @@ def mix_words(found: Choice) -> str:
     families: dict[str, list[str]] = {}
     for problem, weight in mix.items():
         length = " ".join(word for word in problem.label.split() if word.startswith(("T=", "S=")))
-        often = "" if alike else f" ({weight:g} times)"
-        families.setdefault(reach_tables.title(problem), []).append(length + often)
+        families.setdefault(reach_tables.title(problem), []).append(length + ("" if alike else f" ({often(weight)})"))
     shown = "; ".join(f"{family}: {', '.join(lengths)}" for family, lengths in families.items())
     return f"The mix: {shown}{'; equally often' if alike and len(mix) > 1 else ''}."
+
+
+def often(weight: float) -> str:
+    """How often a problem is called."""
+    return {1.0: "once", 2.0: "twice"}.get(weight, f"{weight:g} times")
 
 
 def heaviest(found: Choice) -> str:
@@ -169,13 +176,14 @@ def compiling(each: Standing) -> str:
     if each.against is None:
         return spent
     if each.pays_after is None:
-        return f"{spent}, which beside {each.against.name} never pays"
+        lost = f"takes {fmt.duration(-each.gain_s)} longer" if each.gain_s else "is no shorter"
+        return f"{spent}, which never pays beside {each.against.name}: by the wall clock the mix {lost}"
     return f"{spent}, paid after {fmt.roughly(max(each.pays_after, 1))} runs of the mix beside {each.against.name}"
 
 
 def of(reaches: Sequence[Reach], each: Standing, found: Choice) -> list[Reach]:
     """The searches for the longest sequence that are of this contender, this goal and these problems."""
-    name = "forward" if found.job.goal == "latency" else "step"
+    name = search_pass(found)
     families = {replace(at_length(problem, 1), seed=0) for problem in found.job.mix}
     return [
         reach
@@ -183,3 +191,23 @@ def of(reaches: Sequence[Reach], each: Standing, found: Choice) -> list[Reach]:
         if (reach.contender, reach.pass_name) == (each.contender, name)
         and replace(at_length(reach.problem, 1), seed=0) in families
     ]
+
+
+def not_searched(reaches: Sequence[Reach], found: Choice) -> str:
+    """How to find the longest sequence, and what a search was of that says nothing here."""
+    if not reaches:
+        return "--max-seq-len finds it, and its folder can be given beside these"
+    searched = [f"{reach_tables.title(each.problem)} ({each.contender.name}, {each.pass_name})" for each in reaches]
+    shown = listed([*dict.fromkeys(searched)][:MOST_SEARCHES])
+    more = len({*searched}) - MOST_SEARCHES
+    wanted = listed([*dict.fromkeys(reach_tables.title(problem) for problem in found.job.mix)])
+    others = f" and {fmt.plural(more, 'other')}" if more > 0 else ""
+    return (
+        f"the search that was given is of {shown}{others}, and of no contender here in {wanted} "
+        f"({search_pass(found)}); --max-seq-len with these shapes and contenders finds it"
+    )
+
+
+def search_pass(found: Choice) -> PassName:
+    """The pass whose longest sequence a job of the goal is held to."""
+    return "forward" if found.job.goal == "latency" else "step"

@@ -17,6 +17,7 @@ from compare.circumstances import Run, Settings
 from compare.findings import extent, gather
 from compare.findings.analysis import by_problem, measurements
 from compare.findings.conditions import BUSY_MACHINE
+from compare.findings.extent import Extent
 from compare.findings.summary import device_time, ratio, wall_time
 from compare.findings.verdicts import compared, verdict
 from compare.findings.ways_out import ways_out
@@ -25,7 +26,7 @@ from compare.records import Measurement, PassName, Row
 from compare.report import floor_words, legend, solution_words, verdict_words
 from compare.report import format as fmt
 
-MOST_ROWS = 150
+SHOWN = Extent(150, 150)
 WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80
 TIME_WIDTH = 12
 NAME_WIDTHS = {False: 19, True: 26}
@@ -156,7 +157,7 @@ def result_cell(row: Row) -> Text:
 def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
     print_facts(run, rows, console)
-    rows = extent.first(rows, MOST_ROWS)
+    rows = extent.first(rows, SHOWN)
     print_tables(rows, run.settings, console)
     found = compared(rows, run.settings.same_within)
     said = verdict_words.verdict_lines(found) + verdict_words.cautions(found, run.settings)
@@ -180,7 +181,7 @@ def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in legend.facts(run, rows, extent.left_out(rows, MOST_ROWS)):
+    for name, value in legend.facts(run, rows, extent.left_out(rows, SHOWN)):
         table.add_row(Text(name), Text(value))
     console.print(table)
 

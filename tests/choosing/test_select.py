@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
 from compare.records import Notice
 from compare.run.reach import RECORDS, Reach
+from tests.choosing.asked import printed, refusal, said
 from tests.choosing.rows import FUSED, steady, written
 from tests.samples import COMPILE, EAGER, JAX, agreement, problem, run
 
@@ -30,26 +30,6 @@ ROWS = [
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     return written(tmp_path / "results", *ROWS)
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """The page, each line break a blank."""
-    return " ".join(printed(capsys, *words).split())
-
-
-def printed(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    assert main(["select", *map(str, words)]) == 0
-    return capsys.readouterr().out
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    with pytest.raises(SystemExit) as end:
-        main(["select", *map(str, words)])
-    out, err = capsys.readouterr()
-    assert (end.value.code, out) == (2, "")
-    [line] = err.splitlines()
-    assert line.startswith("compare select: error: ")
-    return line
 
 
 def test_the_answer_comes_first_with_what_it_costs(capsys: pytest.CaptureFixture[str], results: Path) -> None:
@@ -100,7 +80,9 @@ def test_weights_turn_the_answer(capsys: pytest.CaptureFixture[str], results: Pa
     weights.write_text("[[calls]]\nweight = 500\nq_len = 256\n[[calls]]\nq_len = 4096\n")
     text = said(capsys, results, "--goal", "latency", "--weights", weights)
     assert "Take jax:naive:jit" in text
-    assert "T=256 (500 times), T=4096 (1 times)" in text
+    assert "T=256 (500 times), T=4096 (once)" in text
+    weights.write_text("[[calls]]\nweight = 2\nq_len = 256\n[[calls]]\nweight = 0.5\nq_len = 4096\n")
+    assert "T=256 (twice), T=4096 (0.5 times)" in said(capsys, results, "--goal", "latency", "--weights", weights)
 
 
 def test_no_winner_is_named_where_none_is_certain(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html.parser import HTMLParser
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from compare.circumstances import Run
 from compare.records import Failure, Kernel, Notice, Row
-from compare.report import page
+from compare.report import page, page_lines
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 
@@ -23,6 +24,7 @@ class Parsed(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.scripts: list[str] = []
+        self.data = ""
         self.open: list[str] = []
         self.feed(text)
         self.close()
@@ -40,10 +42,18 @@ class Parsed(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] == "script":
-            self.scripts.append(data)
+            if self.tags[-1][1].get("type") == "application/json":  # which no browser runs
+                self.data += data
+            else:
+                self.scripts.append(data)
 
     def values(self, attribute: str) -> list[str]:
         return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the table of rows, from which the page's script makes it."""
+        return [dict(zip(page_lines.Line._fields, line, strict=True)) for line in json.loads(self.data)]
 
 
 def all_texts(text: str) -> tuple[Run, list[Row]]:

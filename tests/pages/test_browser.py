@@ -17,6 +17,7 @@ from compare.findings.summary import device_time
 from compare.report import page
 from tests import samples
 from tests.pages.parsed import all_texts
+from tests.samples import COMPILE, JAX, measurement, problem
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -24,25 +25,28 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
 )  # fmt: skip
 DRIVER = """
-const seen = (column) => lines.filter((line) => !line.hidden).map((line) => cellsOf(line)[column].textContent.trim());
-const order = () => [...document.querySelectorAll("#entries > tbody")].map((each) => cellsOf(each)[4].dataset.value);
+const bodies = () => [...document.querySelectorAll("#entries > tbody")];
+const seen = (column) => bodies().map((each) => each.rows[0].cells[column].textContent.trim());
+const values = () => found.map((line) => line.cells[3][1]);
 const buttons = [...document.querySelectorAll("#entries th button")];
 const click = (name) => buttons.find((each) => each.textContent === name).click();
-const found = {};
-click("Device (ms)"); found.up = order();
-click("Device (ms)"); found.down = order();
+const said = {shown: bodies().length};
+click("Device (ms)"); said.up = values(); said.first = seen(4)[0];
+click("Device (ms)"); said.down = values();
+click("Problem"); said.problems = seen(1);
 words.value = "T=1024 EAGER"; words.dispatchEvent(new Event("input"));
-found.filtered = [seen(1), seen(2)];
+said.filtered = [seen(1), seen(2)];
 words.value = ""; choices[1].value = "FASTER"; choices[1].dispatchEvent(new Event("change"));
-found.faster = seen(6);
-const hidden = lines.find((line) => line.hidden);
+said.faster = seen(6);
+const hidden = lines.find((line) => line.cells[5][0] !== "FASTER" && line.kernels.length);
 location.hash = hidden.id;
 addEventListener("hashchange", () => {
-  found.revealed = [hidden.hidden, hidden.rows[1].hidden];
-  const side = document.querySelector("#side-by-side").parentNode.querySelector("table");
-  side.querySelectorAll("th button")[2].click();
-  found.side = [...side.tBodies[0].rows].map((row) => [row.cells[0].textContent, row.cells[2].textContent]);
-  document.title = JSON.stringify(found);
+  said.revealed = [bodies()[0].id === hidden.id, bodies()[0].matches(":target"), bodies()[0].rows.length];
+  said.kernels = [...bodies()[0].querySelectorAll(".kernels code")].map((each) => each.textContent);
+  const side = document.querySelector("#side-by-side")?.parentNode.querySelector("table");
+  side?.querySelectorAll("th button")[2].click();
+  said.side = side && [...side.tBodies[0].rows].map((row) => [row.cells[0].textContent, row.cells[2].textContent]);
+  document.title = JSON.stringify(said);
 });
 """
 
@@ -74,19 +78,36 @@ def test_lines_are_sorted_filtered_and_found(tmp_path: Path) -> None:
     rows = samples.nine_problems()
     found = driven(tmp_path, page.render(samples.run(), rows))
     times = [device_time(each).median for row in measurements(rows) for each in row.passes.values()]
-    assert [float(each) for each in found["up"] if each] == sorted(times)
+    assert [each for each in found["up"] if each] == sorted(times)
     assert found["up"][-2:] == found["down"][-2:] == ["", ""]
-    assert [float(each) for each in found["down"] if each] == sorted(times, reverse=True)
+    assert [each for each in found["down"] if each] == sorted(times, reverse=True)
+    assert float(found["first"].split(" ")[0]) == pytest.approx(min(times) * 1e3, rel=1e-2)
+    sizes = [
+        (int(label.split("T=")[1].split(" ")[0]), int(label.split("H=")[1].split(" ")[0]))
+        for label in found["problems"]
+    ]
+    assert sizes == sorted(sizes)  # as numbers: T=1024 stands behind T=256
     labels, names = found["filtered"]
     assert len(labels) == 9
     assert all("T=1024" in label for label in labels)
     assert all(name == "torch:naive:eager" for name in names)
     assert found["faster"]
     assert set(found["faster"]) == {"FASTER"}
-    assert found["revealed"] == [False, False]
+    assert found["revealed"] == [True, True, 2]
+    assert found["kernels"] == ["gemm", "softmax"]
     side = [float(time.split(" ")[0]) for _, time in found["side"] if time[0].isdigit()]
     assert side == sorted(side)
     assert all(label for label, _ in found["side"])
+
+
+@needs_browser
+def test_of_many_lines_the_browser_makes_a_part(tmp_path: Path) -> None:
+    rows = [measurement(problem(1 + at), each, 1e-3 + at * 1e-6) for at in range(100) for each in (JAX, COMPILE)]
+    found = driven(tmp_path, page.render(samples.run(), rows))
+    assert found["shown"] == 200
+    assert len(found["up"]) == 600  # all of them are sorted
+    assert found["up"] == sorted(found["up"])
+    assert found["revealed"] == [True, True, 2]
 
 
 @needs_browser

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from compare.findings.entries import entries
+from compare.findings.extent import Extent
 from compare.findings.summary import device_time
 from compare.pictures import drawing
 from compare.records import Row
@@ -90,7 +91,8 @@ def test_no_two_places_have_one_address() -> None:
     ids = parsed.values("id")
     assert len(set(ids)) == len(ids)
     assert {link.removeprefix("#") for link in parsed.values("href")} <= set(ids)
-    assert {f"row-{each.key}" for each in entries(samples.run(), rows)} <= set(ids)
+    assert not any(each.startswith("row-") for each in ids)  # those of the lines, which the script gives
+    assert [line["key"] for line in parsed.lines] == [each.key for each in entries(samples.run(), rows)]
 
 
 def test_a_line_keeps_its_address_whatever_else_there_is() -> None:
@@ -113,10 +115,12 @@ def test_lines_hold_numbers_kernels_and_reasons() -> None:
 
 
 def test_the_page_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compare.report.markdown.MOST_ROWS", 6)
+    monkeypatch.setattr("compare.report.markdown.SHOWN", Extent(6, 6))
+    monkeypatch.setattr("compare.report.page.IN_TABLE", Extent(9, 9))
     text = page.render(samples.run(), samples.nine_problems())
-    assert text.count("the first 2 of 9 problems (6 of 27 rows)") == 2
-    assert text.count('<tbody id="row-') == 18
+    assert text.count("the first 3 of 9 problems (9 of 27 rows)") == 1  # above the table of rows
+    assert text.count("the first 2 of 9 problems (6 of 27 rows)") == 1  # of the sections
+    assert len(Parsed(text).lines) == 27
 
 
 def test_pictures_take_the_colours_of_the_page() -> None:

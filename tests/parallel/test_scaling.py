@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from compare.findings.conditions import BUSY_MACHINE
 from compare.findings.scaling import base_of, scaled
-from compare.records import Measurement, Problem
+from compare.records import Measurement, Notice, Problem
 from compare.report import markdown
 from tests import samples
 
@@ -49,3 +50,16 @@ def test_the_report_says_what_it_is_worth_and_what_travels() -> None:
     assert "2.00x" in line
     assert "D=2" in page
     assert "## Several devices" not in markdown.render(samples.run(), rows[:1])
+
+
+def test_what_was_sampled_on_a_busy_machine_is_marked() -> None:
+    noted = (Notice(code=BUSY_MACHINE, text="other processes used 60% of the CPUs meanwhile"),)
+    one, two = row(ONE, "fused", 4e-3), row(TWO, "ring", 2e-3)
+    quiet, *busy = (
+        markdown.render(samples.run(), rows).split("## Several devices")[1].split("\n## ")[0]
+        for rows in ([one, two], [replace(one, warnings=noted), two], [one, replace(two, warnings=noted)])
+    )
+    assert "busy machine" not in quiet
+    for part in busy:
+        assert part.count("2.00x ±0.0% (100%)<br>busy machine |") == 3
+        assert "busy machine: other processes used more than 25% of the CPUs" in part

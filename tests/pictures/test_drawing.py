@@ -81,6 +81,20 @@ def test_lengths_are_ticks_and_slopes_stand_beside_their_marks(figures: list[Fig
     assert all(len(legend.get_texts()) == 2 for legend in legends)
 
 
+def test_of_very_many_lengths_a_part_is_drawn_and_the_picture_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    made: list[Figure] = []
+    monkeypatch.setattr(style, "finished", lambda figure, _, __, where, ___: (made.append(figure), said.append(where)))
+    drawing.draw(
+        RATED, [measurement(problem(64 * at), each, passes=("step",)) for at in range(1, 31) for each in (JAX, EAGER)]
+    )
+    time, _, ratios, _ = made[:4]
+    drawn = [x for x, _ in time.axes[0].containers[0].lines[0].get_xydata()]
+    assert (len(drawn), drawn[0], drawn[-1]) == (drawing.MOST_LENGTHS, 64, 1920)
+    assert sum("x\n±" in text for text in texts(ratios)) == drawing.MOST_LENGTHS
+    assert all("12 of 30 sequence lengths are drawn" in where for where in said[:4])
+
+
 def test_every_point_has_its_interval(figures: list[Figure]) -> None:
     drawing.draw(RATED, rows_of(JAX, EAGER))
     for axes in figures[0].axes:

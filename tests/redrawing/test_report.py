@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import cProfile
 import csv
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from compare.circumstances import Run
 from compare.cli import main
 from compare.commands import publishing
 from compare.files.results import REPORT, RESULTS
-from compare.findings import extent
 from compare.findings.entries import entries
 from compare.findings.summary import device_time, ratio
-from compare.records import Row
-from compare.report import csv_table, markdown, terminal
+from compare.report import csv_table, markdown
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE, printed
 from tests.run_fake import no_extras
-from tests.samples import COMPILE, EAGER, JAX, measurement, problem
+from tests.samples import JAX, measurement, problem
 
 ROOT = Path(__file__).parents[2]
 
@@ -197,45 +192,8 @@ def test_no_text_is_a_formula_or_breaks_a_line(text: str) -> None:
     assert found[0]["reason"].removeprefix("'") == text
 
 
-def test_a_large_sweep_is_shown_in_part_and_says_so() -> None:
-    rows = [measurement(problem(length), who) for length in range(1, 101) for who in (JAX, EAGER, COMPILE)]
-    assert extent.first(rows, 300) == rows
-    assert extent.left_out(rows, 300) == ""
-    assert extent.first(rows, 299) == rows[:297]
-    assert extent.first(rows, 1) == rows[:3]
-    assert extent.left_out(rows, 299).startswith("the first 99 of 100 problems (297 of 300 rows)")
-    text = printed(rows, 200)
-    assert f"the first 50 of 100 problems ({terminal.MOST_ROWS} of 300 rows)" in text
-    assert "B=4 T=50 " in text
-    assert "B=4 T=51 " not in text
-
-
-def calls(rows: list[Row], render: Callable[[Run, list[Row]], str]) -> int:
-    """How many functions a report calls; unlike its time that is the same each time."""
-    profile = cProfile.Profile()
-    profile.runcall(render, samples.run(), rows)
-    return sum(each.callcount for each in profile.getstats())
-
-
-@pytest.mark.parametrize("render", [markdown.render, csv_table.render, lambda run, rows: printed(rows, 100, run)])
-def test_no_report_compares_each_row_with_each_other_one(render: Callable[[Run, list[Row]], str]) -> None:
-    rows: list[Row] = [measurement(problem(1 + number)) for number in range(400)]
-    calls(rows[:2], render)  # what is remembered is remembered
-    assert calls(rows, render) < 2.2 * calls(rows[:200], render)
-
-
-def test_markdown_shows_the_first_of_very_many() -> None:
-    rows: list[Row] = [measurement(problem(1 + number)) for number in range(markdown.MOST_ROWS + 1)]
-    assert f"the first {len(rows) - 1} of {len(rows)} problems" in markdown.render(samples.run(), rows)
-
-
-def test_how_much_is_shown_stands_in_the_docs() -> None:
-    reading = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
-    assert f"The terminal shows the first {terminal.MOST_ROWS} rows" in reading
-    assert f"its pictures and the page the first {markdown.MOST_ROWS:,}" in reading
-
-
 def test_every_column_of_the_csv_stands_in_the_docs() -> None:
     described = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    names = {name.removesuffix("_s").removesuffix("_low").removesuffix("_high") for name in csv_table.OF_PASS}
-    assert {name for name in {*names, *csv_table.OF_ROW} if name not in described} == set()
+    names = {name.removesuffix("_s").removesuffix("_low").removesuffix("_high") for name in csv_table.PASS}
+    others = {*csv_table.PROBLEM, *csv_table.CONTENDER, *csv_table.ROW}
+    assert {name for name in names | others if name not in described} == set()

@@ -124,6 +124,13 @@ def test_a_lone_contender_has_no_reference() -> None:
     assert "There is no ratio" in page([measurement(problem())])
 
 
+def test_the_result_is_seen_however_long_a_name_is() -> None:
+    own = replace(EAGER, variant="some/where/my_kernels_of_today.py:attention_with_a_long_name", release="2.11.0+cu130")
+    lines = table_text([measurement(problem(), JAX), measurement(problem(), own, 123.4)]).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum(line.rstrip().endswith(" ok") for line in lines) == 2
+
+
 def test_hostile_text_has_no_power_over_the_terminal() -> None:
     rows: list[Row] = [measurement(problem()), samples.skip(problem(), reason="[red]a[/] \x1b[2J\n" + "long " * 60)]
     text = printed(rows, 80)
