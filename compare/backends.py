@@ -24,7 +24,8 @@ class Backend(NamedTuple):
     """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
 
     ``gpu_modes``: those of its modes that need a GPU.  ``launcher``: the module that starts a process for each device
-    where several share a sequence; without one a process has them all.
+    where several share a sequence, with its words before their number; without one a process has them all.
+    ``has_all``: a process can have them all although there is a launcher, and has if nothing else is asked for.
     """
 
     package: str
@@ -33,11 +34,24 @@ class Backend(NamedTuple):
     default_modes: tuple[str, ...]
     install: str
     gpu_modes: tuple[str, ...] = ()
-    launcher: str = ""
+    launcher: tuple[str, ...] = ()
+    has_all: bool = False
+
+    def launched(self, process_per_device: bool) -> tuple[str, ...]:
+        """The launcher, where each of several devices has a process of its own; else nothing."""
+        return self.launcher if process_per_device or not self.has_all else ()
 
 
 BACKENDS: dict[str, Backend] = {
-    "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
+    "jax": Backend(
+        "jax_attn",
+        ("jax", "jaxlib"),
+        ("jit",),
+        ("jit",),
+        "pip install jax jaxlib",
+        launcher=("jax_attn.launcher",),
+        has_all=True,
+    ),
     "torch": Backend(
         "torch_attn",
         ("torch",),
@@ -45,7 +59,7 @@ BACKENDS: dict[str, Backend] = {
         ("eager", "compile"),
         "pip install torch",
         gpu_modes=("graph",),
-        launcher="torch.distributed.run",
+        launcher=("torch.distributed.run", "--standalone", "--nproc-per-node"),
     ),
 }
 SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses")  # the variants that several devices share

@@ -52,7 +52,7 @@ def variants_of(package: str) -> set[str]:
     return {path.name for path in (ROOT / package / "variants").glob("[!_]*.py")}
 
 
-@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py", "devices.py"])
+@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py", "devices.py", "team.py"])
 def test_the_frameworks_mirror_each_other(module: str) -> None:
     one, other = (surface(tree(Path(package) / module)) for package in FRAMEWORKS)
     assert one == other

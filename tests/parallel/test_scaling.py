@@ -49,3 +49,13 @@ def test_the_report_says_what_it_is_worth_and_what_travels() -> None:
     assert "2.00x" in line
     assert "D=2" in page
     assert "## Several devices" not in markdown.render(samples.run(), rows[:1])
+
+
+def test_the_report_says_whether_a_process_had_all_devices() -> None:
+    rows = [row(TWO, "ring", 2e-3), row(TWO, "ring", 2e-3, "jax")]
+    run = samples.run()
+    one, each = (replace(run, settings=replace(run.settings, process_per_device=given)) for given in (False, True))
+    said = "| several devices | jax: {}; torch: a process for each |"
+    assert said.format("one process has all") in markdown.render(one, rows)
+    assert said.format("a process for each") in markdown.render(each, rows)
+    assert "several devices |" not in markdown.render(each, [row(ONE, "ring", 2e-3)])
