@@ -6,9 +6,14 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from compare import worker
+from compare.messages import Start, Started
 
 # Together one line is written, as the processes share what they print to.
 MEETING = """
@@ -70,3 +75,21 @@ def test_fewer_gpus_than_processes_are_counted_before_one_waits_for_the_others(m
     monkeypatch.setattr(import_module("jax").distributed, "is_initialized", lambda: True)
     with pytest.raises(NotImplementedError, match="needs 4 devices, found 2"):
         devices.Devices("gpu", 4)
+
+
+def test_what_processes_import_before_they_meet_counts_as_importing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, served = [0.0], []
+
+    def slowly(name: str) -> Any:
+        clock[0] += 7
+        return SimpleNamespace(Team=lambda: SimpleNamespace(rank=1))
+
+    monkeypatch.setattr(worker, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(worker, "import_module", slowly)
+    monkeypatch.setattr(worker, "pin", lambda threads, place: None)
+    monkeypatch.setattr(worker.ranks, "serve", lambda channel, found, team, obituary: served.append(found))
+    worker.one_of_several(Path("why"), "tests.fake_attn")
+    [second] = served
+    reply = second.answer(Start(backend="fake", package="tests.fake_attn", python="", device="cpu", threads=1))
+    assert isinstance(reply, Started)
+    assert reply.report.import_s == 14
