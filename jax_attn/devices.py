@@ -57,7 +57,7 @@ class Devices:
         return float(self._largest(jax.make_array_from_callback((self.count,), self._one_each, lambda _: own)))
 
     def meet(self) -> None:
-        """Go on when all processes have come here, by way of their devices: they start within less time than by RPC."""
+        """Go on when all processes have come here: in a collective of their devices, where there are several."""
         self.slowest(0.0)
 
 

@@ -61,7 +61,7 @@ def first_failed(pids: Sequence[int]) -> str | None:
     for _ in pids:
         pid, status = os.wait()
         if code := os.waitstatus_to_exitcode(status):
-            return f"process {pids.index(pid) + 1} of {len(pids)} {ended(code)}"
+            return f"device {pids.index(pid)} of {len(pids)}: its process {ended(code)}"
     return None
 
 

@@ -75,7 +75,7 @@ def test_one_process_of_jax_has_both_devices(tmp_path: Path) -> None:
         ("diestorch", "CRASH", ""),
         ("hangstorch", "TIMEOUT", "no answer within 60 s"),
         ("raisestorch", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
-        ("diesjax", "CRASH", "process 2 of 2 was killed by SIGKILL"),
+        ("diesjax", "CRASH", "device 1 of 2: its process was killed by SIGKILL"),
         ("raisesjax", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
     ],
 )

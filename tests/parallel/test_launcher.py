@@ -58,7 +58,7 @@ def test_each_process_is_told_where_they_meet_and_which_it_is() -> None:
 
 
 def test_one_that_fails_ends_the_others_and_is_named() -> None:
-    assert launched(SECOND_FAILS) == ([], "process 2 of 2 exited with code 3", 1)
+    assert launched(SECOND_FAILS) == ([], "device 1 of 2: its process exited with code 3", 1)
 
 
 def test_they_hear_each_other_without_torch() -> None:
