@@ -16,16 +16,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from compare.profile.timeline import Trace
 from compare.records import Device, Dtype, Precision
-from compare.timeline import Trace
 
 
 class Backend(NamedTuple):
     """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
 
     ``gpu_modes``: those of its modes that need a GPU.  ``launcher``: the module that starts a process for each device
-    where several share a sequence, with its words before their number; without one a process has them all.
-    ``has_all``: a process can have them all although there is a launcher, and has if nothing else is asked for.
+    where several share a sequence, and its words before their number; without one a process has them all.  ``apart``:
+    a launcher likewise, where a process can have them all, and has unless this is asked for.
     """
 
     package: str
@@ -35,22 +35,16 @@ class Backend(NamedTuple):
     install: str
     gpu_modes: tuple[str, ...] = ()
     launcher: tuple[str, ...] = ()
-    has_all: bool = False
+    apart: tuple[str, ...] = ()
 
     def launched(self, process_per_device: bool) -> tuple[str, ...]:
         """The launcher, where each of several devices has a process of its own; else nothing."""
-        return self.launcher if process_per_device or not self.has_all else ()
+        return self.apart if process_per_device and self.apart else self.launcher
 
 
 BACKENDS: dict[str, Backend] = {
     "jax": Backend(
-        "jax_attn",
-        ("jax", "jaxlib"),
-        ("jit",),
-        ("jit",),
-        "pip install jax jaxlib",
-        launcher=("jax_attn.launcher",),
-        has_all=True,
+        "jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib", apart=("jax_attn.launcher",)
     ),
     "torch": Backend(
         "torch_attn",
@@ -62,7 +56,7 @@ BACKENDS: dict[str, Backend] = {
         launcher=("torch.distributed.run", "--standalone", "--nproc-per-node"),
     ),
 }
-SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses")  # the variants that several devices share
+SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses", "context_parallel")  # what several devices share
 
 
 class DeviceFacts(NamedTuple):
@@ -90,11 +84,27 @@ class Counters(NamedTuple):
     held_bytes: int
 
 
+class Buffer(NamedTuple):
+    """A slice of a block of planned memory: the op that writes it, the ops that read it, whether it is a result."""
+
+    block: int
+    start_bytes: int
+    end_bytes: int
+    writer: str
+    readers: tuple[str, ...]
+    result: bool
+
+
 class Assigned(NamedTuple):
-    """Peak in bytes of a program whose memory is planned ahead, and who says so."""
+    """Peak in bytes of a program whose memory is planned ahead, and who says so.
+
+    ``buffers``: what the plan is for; where there are none, ``untold`` says why.
+    """
 
     peak_bytes: int
     source: str
+    buffers: tuple[Buffer, ...] = ()
+    untold: str = ""
 
 
 class Programs(Protocol):

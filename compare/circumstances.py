@@ -9,7 +9,7 @@ import msgspec
 from compare.device_rate import DeviceRate, LinkRate
 from compare.records import Device, PassName, Record, Row
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Malloc = Literal["recycle", "system"]
 Workers = Literal["backend", "contender"]

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.arguments import Parser, doctor_parser
-from compare.environment import printable
-from compare.options import check_out, parse
-from compare.processes import joined
+from compare.commands.arguments import Parser, doctor_parser
+from compare.commands.options import check_out, parse
+from compare.files.results import RESULTS, Log
+from compare.findings.processes import joined
 from compare.records import Failure, Measurement, Row
-from compare.results import RESULTS, Log
+from compare.worker.environment import printable
 
 if TYPE_CHECKING:
     from compare.report.headed import Section
@@ -38,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given and given[0] == "diff":
         return diff(given[1:])
     options, plan = parse(given)
-    from compare import listing, publishing, reach, reach_study, study
-    from compare.screen import Screen  # after the options: `--help` answers in a blink
+    from compare.commands import listing, publishing, reach_study, study
+    from compare.commands.screen import Screen  # after the options: `--help` answers in a blink
+    from compare.run import reach
 
     console = Screen()
     if plan is None:
@@ -56,11 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def merge(given: Sequence[str]) -> int:
     """``merge``: as a run that had measured all of it, or 2 with one line where the results do not belong together."""
-    from compare.result_arguments import merge_parser
+    from compare.commands.result_arguments import merge_parser
 
     parser = merge_parser()
     options = parser.parse_args(given[1:])
-    from compare import merging
+    from compare.files import merging
 
     try:
         check_out(options.out)
@@ -68,8 +69,8 @@ def merge(given: Sequence[str]) -> int:
         run, rows = merging.merged(files, printable(shlex.join(["python", "-m", "compare", *given])))
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    from compare import publishing
-    from compare.screen import Screen
+    from compare.commands import publishing
+    from compare.commands.screen import Screen
 
     create(options.out, RESULTS)
     log = Log(options.out / RESULTS)
@@ -82,11 +83,11 @@ def merge(given: Sequence[str]) -> int:
 
 def report(given: Sequence[str]) -> int:
     """``report``: 0 however many lines were left out, or 2 with one line where no report can be had."""
-    from compare.result_arguments import report_parser
+    from compare.commands.result_arguments import report_parser
 
     parser = report_parser()
     options = parser.parse_args(given[1:])
-    from compare import redraw
+    from compare.commands import redraw
     from compare.report.format import one_line
 
     try:
@@ -104,8 +105,9 @@ def report(given: Sequence[str]) -> int:
 
 def select(given: Sequence[str]) -> int:
     """``select``: an answer, or 2 with one line where the results or the weights will not do."""
-    from compare import choosing, mix
-    from compare.result_arguments import select_parser
+    from compare.choice import mix
+    from compare.commands import choosing
+    from compare.commands.result_arguments import select_parser
 
     parser = select_parser()
     options = parser.parse_args(given)
@@ -119,8 +121,8 @@ def select(given: Sequence[str]) -> int:
 
 def diff(given: Sequence[str]) -> int:
     """``diff``: 1 where something got worse that shall not, 2 with one line where the two cannot be compared."""
-    from compare import diffing
-    from compare.result_arguments import diff_parser
+    from compare.commands import diffing
+    from compare.commands.result_arguments import diff_parser
 
     parser = diff_parser()
     options = parser.parse_args(given)
@@ -143,8 +145,8 @@ def refusing(parser: Parser) -> Iterator[None]:
 
 def show(title: str, sections: Sequence[Section], form: str) -> None:
     """A page on the terminal, or as Markdown on standard output."""
+    from compare.commands.screen import Screen
     from compare.report import headed
-    from compare.screen import Screen
 
     if form == "markdown":
         print(headed.markdown(title, sections), end="")
@@ -154,8 +156,8 @@ def show(title: str, sections: Sequence[Section], form: str) -> None:
 
 def examine() -> int:
     """``doctor``: 0 where all that applies to this machine passes."""
-    from compare import doctor
-    from compare.screen import Screen
+    from compare.commands import doctor
+    from compare.commands.screen import Screen
 
     return OK if doctor.examine(Screen()) else FAILED
 

@@ -1,7 +1,6 @@
 """Every type that crosses from one room of the program to another: frozen, with the unit in the field's name.
 
-The records that stand in ``results.jsonl`` (Run, Node, Measurement, Skip, Failure) carry their ``kind`` as a tag;
-docs/results.md describes the file and each field.  Times are seconds, sizes are bytes.
+Those in ``results.jsonl`` carry their ``kind`` as a tag (docs/results.md).  Times are seconds, sizes are bytes.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import msgspec
 
 from compare.bounds import Bytes, Count, Part, Samples
 from compare.contract import parse_mask
+from compare.memory_curve import MemoryCurve
 
-MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.summary)
+MIN_ROUNDS = 6  # the fewest that give a 95% interval without assuming a distribution (compare.findings.summary)
 RESIDENT = "resident growth of a fresh process"  # the source of a peak that no allocation counter tells
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -141,6 +141,7 @@ class PassResult(Record, frozen=True):
     kernels: tuple[Kernel, ...] = ()
     resident_bytes: Bytes | None = None
     buffer_bytes: Bytes | None = None
+    memory_over_time: MemoryCurve | None = None
     communication_s: Part | None = None
     hidden_s: Part | None = None
     graph_launches: int = 0

@@ -15,9 +15,9 @@ from jax import Array
 from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
-from compare.clock import Phases
 from compare.records import Device, Dtype, Precision
-from jax_attn import hlo
+from compare.worker.clock import Phases
+from jax_attn import buffers, hlo
 
 PRECISION = {"ieee": "highest", "tf32": "tensorfloat32", "default": None}
 TRACE_EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration")
@@ -82,7 +82,11 @@ class Programs:
             return None
         stats = executable.get_compiled_memory_stats()
         peak = stats.output_size_in_bytes + stats.temp_size_in_bytes - stats.alias_size_in_bytes
-        return Assigned(int(peak), "XLA buffer assignment")
+        try:
+            planned = buffers.of(executable)
+        except NotImplementedError as error:
+            return Assigned(int(peak), "XLA buffer assignment", untold=str(error))
+        return Assigned(int(peak), "XLA buffer assignment", planned)
 
     def saved_bytes(self, saved: Any) -> int | None:
         """Bytes of the distinct residual buffers, less those that are an input or the output."""

@@ -1,6 +1,6 @@
 """A process for each device of this machine and the place where they meet: for jax.distributed what torchrun is.
 
-python -m compare.launcher jax_attn.launcher 2 -m some.module ...
+python -m compare.worker.launcher jax_attn.launcher 2 -m some.module ...
 
 JAX has no launcher of its own and reads what Slurm or Open MPI say; these variables say the same.  When a process does
 not end well the others are killed.
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from compare.launcher import ended
+from compare.worker.launcher import ended
 
 HERE = "127.0.0.1"
 

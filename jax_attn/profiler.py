@@ -13,7 +13,7 @@ import jax
 from jax.profiler import ProfileData, ProfileOptions
 from jaxlib._profiler import ProfilerSession  # type: ignore[import-not-found]
 
-from compare.timeline import Allocation, Overlap, Span, Trace
+from compare.profile.timeline import Allocation, Overlap, Span, Trace
 
 WINDOW = "compare:"
 GRAPH_LAUNCH = "cuGraphLaunch"  # what XLA calls a command buffer

@@ -11,8 +11,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from compare import contract, zigzag
+from compare import contract
 from compare.contract import Mask
+from compare.maths import zigzag
 from jax_attn import blocks
 from jax_attn.blocks import Part
 from jax_attn.variants import fused
@@ -26,7 +27,13 @@ _meshes: list[Mesh] = []  # the newest is in use
 
 
 def use(devices: Sequence[jax.Device]) -> Mesh:
-    """Lay sequences over these devices from now on."""
+    """Lay sequences over these devices from now on.
+
+    By XLA's older partitioner, which has nothing to do here, where every program is written for one device: Shardy
+    (jaxlib 0.11.2 for GPUs) crashes as it compiles gradients whose loops communicate in branches.
+    """
+    if hasattr(jax.config, "jax_use_shardy_partitioner"):  # a newer JAX may have Shardy alone
+        jax.config.update("jax_use_shardy_partitioner", False)  # type: ignore[no-untyped-call]
     _meshes.append(Mesh(np.array(devices), (AXIS,)))
     return _meshes[-1]
 

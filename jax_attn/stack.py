@@ -7,20 +7,15 @@ from collections.abc import Callable
 import jax
 from jax import Array
 
-from jax_attn import sequence
-
 
 def stacked(attention: Callable[[Array, Array, Array], Array], layers: int) -> Callable[[Array, Array, Array], Array]:
     """x + attention(x, k, v), ``layers`` times from x = q [B, T, N, H]; every layer has the same k and v [B, S, K, H].
 
-    A scan and no loop: in what is unrolled XLA on a CPU computes anew what jax.checkpoint dropped, but too early.  Over
-    several devices it is unrolled all the same: XLA for GPUs (jaxlib 0.11.2) crashes as it compiles the gradient of a
-    scan whose body communicates in a loop of its own.
+    A scan and no loop: in what is unrolled XLA on a CPU computes anew what jax.checkpoint dropped, but too early.
     """
 
     def stack(q: Array, k: Array, v: Array) -> Array:
-        unroll = layers if sequence.devices() > 1 else 1
-        out: Array = jax.lax.scan(lambda x, _: (x + attention(x, k, v), None), q, None, layers, unroll=unroll)[0]
+        out: Array = jax.lax.scan(lambda x, _: (x + attention(x, k, v), None), q, None, layers)[0]
         return out
 
     return stack

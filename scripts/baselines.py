@@ -22,8 +22,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from compare import inputs, timeline
-from compare.prediction import output_bytes, score_bytes
+from compare.maths import inputs
+from compare.maths.prediction import output_bytes, score_bytes
+from compare.profile import timeline
 from compare.records import Problem
 
 ROUNDS, PER_ROUND = 7, 5

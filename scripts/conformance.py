@@ -26,14 +26,15 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from compare import composing, environment, inputs
-from compare.agreement import Comparison
-from compare.arguments import Parser
 from compare.backends import BACKENDS, backend, missing_modules, variants
+from compare.check.agreement import Comparison
+from compare.commands.arguments import Parser
+from compare.maths import inputs
+from compare.maths.slices import drawn_slices
+from compare.plan.values import whole
 from compare.records import DTYPES, Agreement, Device, Dtype, Problem, Record
 from compare.report.markdown_text import code, escape, table
-from compare.slices import drawn_slices
-from compare.values import whole
+from compare.worker import composing, environment
 
 Array = NDArray[Any]
 TENSORS = ("out", "dq", "dk", "dv")

@@ -23,11 +23,11 @@ from itertools import product
 from rich.console import Console
 from rich.table import Table
 
-from compare import environment
 from compare.backends import Counters
-from compare.measuring import Session
-from compare.messages import Prepare, Resident
 from compare.records import PASSES, Case, Contender, PassName, Problem
+from compare.worker import environment
+from compare.worker.measuring import Session
+from compare.worker.messages import Prepare, Resident
 
 CONTENDERS = (("jax", "jit"), ("torch", "eager"), ("torch", "compile"))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from compare import remedies, results
+from compare.files import results
+from compare.findings import remedies
+from compare.findings.summary import device_time, ratio, reference_of
+from compare.findings.verdicts import verdict
 from compare.records import PASSES, Measurement
 from compare.report import format as fmt
 from compare.report import solution_words
-from compare.summary import device_time, ratio, reference_of
-from compare.verdicts import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "results/h100/bfloat16"

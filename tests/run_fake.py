@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from compare import publishing, rating
 from compare.backends import BACKENDS, Backend
 from compare.circumstances import Run
 from compare.cli import main
+from compare.commands import publishing
+from compare.files.results import RESULTS, read
 from compare.records import Failure, Measurement, Row
-from compare.results import RESULTS, read
+from compare.run import rating
 from tests.fake_attn.adapter import WORKERS
 
 FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")

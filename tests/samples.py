@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from compare import prediction
 from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run, Settings
+from compare.maths import prediction
 from compare.records import (
     PASSES,
     Agreement,

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare import traces, tracing
-from compare.chrome import Kept, layered, render
+from compare.profile.timeline import Allocation, Span, Trace, iterations
 from compare.records import PASSES, Contender, PassName
-from compare.timeline import Allocation, Span, Trace, iterations
-from compare.tracing import Ran, ran
+from compare.run import traces
+from compare.run.chrome import Kept, layered, render
+from compare.worker import tracing
+from compare.worker.tracing import Ran, ran
 from tests.samples import JAX, pass_result, problem
 
 PROPERTY = settings(max_examples=60, deadline=None)

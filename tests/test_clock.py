@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare import clock
+from compare.worker import clock
 
 
 @pytest.fixture

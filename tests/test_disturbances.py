@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import conditions, disturbances
+from compare.findings import conditions, disturbances
 from compare.records import Conditions
 from tests import samples
 

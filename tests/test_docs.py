@@ -16,12 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from compare import cli, options, publishing
+from compare import cli
 from compare.circumstances import Device
+from compare.commands import options, publishing
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"^```(?:sh)?\n((?:.*\n)*?)```$", re.MULTILINE)
+OWN = re.compile(r"^```python\n# mine.py\n((?:.*\n)*?)```$", re.MULTILINE)
 INLINE = re.compile(r"`((?:python -m|pip install|ray|xprof) [^`\n]*)`")
 COMMAND = re.compile(r"(\S*python3?|\S*pip|ray|xprof|export) ")
 READERS = ("report", "merge", "select", "diff")
@@ -56,6 +58,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return "gpu", "", None
 
     (tmp_path / "results").symlink_to(ROOT / "results")
+    (tmp_path / "mine.py").write_text(OWN.findall((ROOT / "docs" / "howto.md").read_text())[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(options, "find_device", any_gpu)
     monkeypatch.setattr(

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from compare import cli, doctor, probing
+from compare import cli
 from compare.backends import BACKENDS
-from compare.measuring import Session
-from compare.messages import Finding
-from compare.timeline import Span, Trace
+from compare.commands import doctor
+from compare.profile.timeline import Span, Trace
+from compare.worker import probing
+from compare.worker.measuring import Session
+from compare.worker.messages import Finding
 from tests import run_fake
 
 SMALL = 2**16

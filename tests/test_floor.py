@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare import caches, floor, results
 from compare.circumstances import Run
 from compare.device_rate import DeviceRate
-from compare.floor import Rates, Work
-from compare.naivety import NOT_NAIVE
+from compare.files import results
+from compare.findings import floor
+from compare.findings.floor import Rates, Work
+from compare.profile.naivety import NOT_NAIVE
 from compare.records import Contender, Measurement, Notice, PassName, Problem, Row
 from compare.report import floor_words, markdown
+from compare.worker import caches
 from tests import samples
 from tests.reports.rendered import HOSTILE, printed
 from tests.samples import EAGER, JAX, measurement, problem

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import kinds, timeline
-from compare.kinds import with_contents
+from compare.profile import kinds, timeline
+from compare.profile.kinds import with_contents
 from compare.records import Kernel
 from jax_attn import hlo, profiler
 from jax_attn.adapter import Adapter

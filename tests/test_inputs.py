@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.inputs import draw, keep_bits, round_to
+from compare.maths.inputs import draw, keep_bits, round_to
 from compare.records import DTYPES, Dtype
 from tests import samples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from compare.timeline import Allocation, Span, Trace, iterations
+from compare.profile.timeline import Allocation, Span, Trace, iterations
 from jax_attn import profiler
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compare import kinds, results
-from compare.analysis import measurements
-from compare.naivety import NOT_NAIVE
-from compare.reasons import short_name
+from compare.files import results
+from compare.findings.analysis import measurements
+from compare.profile import kinds
+from compare.profile.naivety import NOT_NAIVE
 from compare.records import Kernel, Measurement, PassResult
+from compare.report.reasons import short_name
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MUL = "at::native::binary_internal::MulFunctor<float>"

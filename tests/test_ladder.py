@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare.ladder import ladders
+from compare.findings.ladder import ladders
 from compare.records import PASSES, Contender, Cost
 from compare.report import markdown_costs
 from tests import samples

@@ -1,11 +1,11 @@
-"""The predicted bytes are those of the seed's own table, whose formula is now in `compare.prediction`."""
+"""The predicted bytes are those of the seed's own table, whose formula is now in `compare.maths.prediction`."""
 
 from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
 
-from compare.prediction import needed_bytes, score_bytes, seed_backward_bytes, seed_forward_bytes
+from compare.maths.prediction import needed_bytes, score_bytes, seed_backward_bytes, seed_forward_bytes
 from compare.records import PASSES
 from tests.samples import problem
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import t as student
 
-from compare import processes
+from compare.findings import processes
+from compare.findings.summary import Estimate, device_time, joined, paired_ratio, ratio
+from compare.findings.verdicts import compared
+from compare.memory_curve import MemoryCurve
 from compare.records import Measurement, Notice
-from compare.summary import Estimate, device_time, joined, paired_ratio, ratio
-from compare.verdicts import compared
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 
@@ -124,10 +125,15 @@ def test_a_disagreement_in_any_process_is_the_rows() -> None:
 def test_peaks_are_the_highest_and_warnings_are_said_once() -> None:
     noted = (Notice(code="drift", text="moved"),)
     first, second = in_process(1, warnings=noted), in_process(2, warnings=noted)
-    larger = {name: replace(each, peak_bytes=each.peak_bytes * 3) for name, each in second.passes.items()}
+    curve = MemoryCurve(reason="of the second process")
+    larger = {
+        name: replace(each, peak_bytes=each.peak_bytes * 3, memory_over_time=curve)
+        for name, each in second.passes.items()
+    }
     [row] = processes.joined([first, replace(second, passes=larger)])
     assert isinstance(row, Measurement)
     assert row.passes["step"].peak_bytes == 3 * first.passes["step"].peak_bytes
+    assert row.passes["step"].memory_over_time == curve
     assert row.warnings == noted
 
 

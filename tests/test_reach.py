@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare import fitting, reach, reach_study
 from compare.cli import main
-from compare.reach import GRAIN, SHARE, Reach
-from compare.resident import data_bytes
+from compare.commands import reach_study
+from compare.run import reach
+from compare.run.reach import GRAIN, SHARE, Reach
+from compare.worker import fitting
+from compare.worker.resident import data_bytes
 from tests import run_fake
 
 WORDS = ("--batch-size", "2", "--d-model", "8", "--device", "cpu", "--timeout", "60")

@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from compare.options import build_parser
+from compare.commands.options import build_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -31,11 +31,12 @@ def test_documented_choices_are_the_parsers() -> None:
             assert option == "--mask"
 
 
-def test_the_tree_lists_every_module_and_nothing_else() -> None:
+def test_the_tree_lists_every_room_and_nothing_else() -> None:
     tree = README.split("## The tree")[1].split("```")[1]
-    listed = set(re.findall(r"^  (\w+\.py) ", tree, re.MULTILINE))
-    modules = {path.name for path in (ROOT / "compare").glob("*.py")} - {"__init__.py", "__main__.py", "__version__.py"}
-    assert listed == modules
+    listed = re.findall(r"^  (\w+(?:\.py|/)) ", tree, re.MULTILINE)
+    modules = {path.name for path in (ROOT / "compare").glob("[!_]*.py")}
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "compare").glob("*/__init__.py")}
+    assert sorted(listed) == sorted(modules | rooms)
     for folder in re.findall(r"^(\w+)/ ", tree, re.MULTILINE):
         assert (ROOT / folder).is_dir()
     for name in re.findall(r"(\w+\.py)", tree.split("jax_attn/")[1].split("\n")[0]):

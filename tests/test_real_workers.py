@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import inputs, results, runner, study, timeline
 from compare.backends import BACKENDS, backend
 from compare.cli import main
+from compare.commands import study
+from compare.files import results
+from compare.maths import inputs
+from compare.profile import timeline
 from compare.records import DTYPES, PASSES, Measurement, Problem
+from compare.run import runner
 from tests.run_fake import outcomes, row
 
 JAX, TORCH = "jax:naive:jit", "torch:naive:eager"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare import remedies, summary
 from compare.cli import main
+from compare.findings import remedies, summary
 from compare.records import Contender, Measurement
 from compare.report import markdown, solution_words
 from tests import samples

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compare.profile.timeline import Span, Trace, union_length
 from compare.records import Case, Contender, Problem
-from compare.timeline import Span, Trace, union_ns
 from scripts.second_opinion import gpu_check, ncu
 from scripts.second_opinion.cases import Task
 from scripts.second_opinion.driver import MARK
@@ -119,7 +119,7 @@ works = st.lists(st.tuples(st.integers(0, 90), st.integers(0, 40)), max_size=10)
 def test_gaps_and_the_union_of_work_make_up_the_window(drawn: list[tuple[int, int]]) -> None:
     window = Span("forward", 20, 80)
     work = [Span(str(at), start, start + length) for at, (start, length) in enumerate(drawn)]
-    inside = union_ns((max(20, min(80, s.start_ns)), max(20, min(80, s.end_ns))) for s in work)
+    inside = union_length((max(20, min(80, s.start_ns)), max(20, min(80, s.end_ns))) for s in work)
     assert sum(gap.length_ns for gap in gaps(window, work)) + inside == 60
 
 

@@ -13,10 +13,11 @@ import torch._dynamo
 from torch import Tensor
 from torch._inductor import config as inductor
 
-from compare import naivety, reasons
-from compare.measuring import Session
-from compare.messages import Begin, End, Finish, Prepare, Turn
+from compare.profile import naivety
 from compare.records import Case, Contender, Notice, PassName, PassResult, Problem
+from compare.report import reasons
+from compare.worker.measuring import Session
+from compare.worker.messages import Begin, End, Finish, Prepare, Turn
 from tests.samples import problem
 
 PLAIN = Contender(backend="torch", variant="naive_plain", mode="compile")

@@ -104,6 +104,32 @@ def test_the_harness_imports_no_framework(path: Path) -> None:
     assert not imported & {"jax", "jaxlib", "torch", *FRAMEWORKS}
 
 
+def imported_rooms(module: ast.Module) -> set[str]:
+    """What a module imports of `compare` as it runs, by the names that stand in the README's tree."""
+    typing_alone = {
+        each
+        for node in ast.walk(module)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for each in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom) and node not in typing_alone:
+            package, _, inner = (node.module or "").partition(".")
+            if package == "compare":
+                found |= {inner.partition(".")[0]} if inner else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_room_imports_only_from_those_above_it_in_the_readmes_tree() -> None:
+    drawn = (ROOT / "README.md").read_text().split("## The tree")[1].split("```")[1]
+    order = ["__version__", *re.findall(r"^  (\w+)(?:\.py|/) ", drawn, re.MULTILINE), "__main__"]
+    for path in (path for path in MODULES if path.parts[0] == "compare" and path.name != "__init__.py"):
+        own = path.parts[1].removesuffix(".py")
+        above = {*order[: order.index(own)], own}
+        assert imported_rooms(tree(path)) <= above, path
+
+
 @pytest.mark.parametrize("package", FRAMEWORKS)
 def test_a_framework_does_not_import_the_other(package: str) -> None:
     [other] = {"jax", "torch"} - {package.removesuffix("_attn")}

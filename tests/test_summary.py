@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import binom
 
-from compare.records import Measurement, PassResult
-from compare.summary import (
+from compare.findings.summary import (
     TARGET_HALF_WIDTH,
     Estimate,
     device_time,
@@ -28,6 +27,7 @@ from compare.summary import (
     unpaired_ratio,
     wall_time,
 )
+from compare.records import Measurement, PassResult
 from tests.samples import COMPILE, EAGER, JAX, agreement, measurement, pass_result, problem
 
 PROBLEM = problem(64)

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.records import Kernel
-from compare.timeline import (
+from compare.profile.timeline import (
     Allocation,
     Iteration,
     Overlap,
@@ -22,8 +21,9 @@ from compare.timeline import (
     peak_and_rest,
     self_ns,
     typical,
-    union_ns,
+    union_length,
 )
+from compare.records import Kernel
 
 PROPERTY = settings(max_examples=200, deadline=None)
 intervals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda x: (x[0], x[0] + x[1])), max_size=12)
@@ -36,7 +36,7 @@ def busy_ns(windows: list[Span], work: list[Span]) -> list[int]:
 @PROPERTY
 @given(intervals)
 def test_union_is_the_number_of_covered_moments(spans: list[tuple[int, int]]) -> None:
-    assert union_ns(spans) == len({moment for start, end in spans for moment in range(start, end)})
+    assert union_length(spans) == len({moment for start, end in spans for moment in range(start, end)})
 
 
 @PROPERTY
@@ -44,7 +44,7 @@ def test_union_is_the_number_of_covered_moments(spans: list[tuple[int, int]]) ->
 def test_union_does_not_depend_on_order_or_repetition(spans: list[tuple[int, int]], chance: object) -> None:
     shuffled = spans * 2
     chance.shuffle(shuffled)
-    assert union_ns(shuffled) == union_ns(spans)
+    assert union_length(shuffled) == union_length(spans)
 
 
 def test_overlapping_and_nested_work_counts_once_and_gaps_not_at_all() -> None:
@@ -158,7 +158,7 @@ def test_every_covered_moment_belongs_to_the_latest_started(spans: list[tuple[in
     ]
     alone = self_ns([Span("", *span) for span in spans])
     assert alone == [owners.count(at) for at in range(len(spans))]
-    assert sum(alone) == union_ns(spans)
+    assert sum(alone) == union_length(spans)
 
 
 def key(span: tuple[int, int], at: int) -> tuple[int, int, int]:
@@ -187,6 +187,10 @@ def test_freeing_a_block_from_before_the_window_makes_room_below_its_start() -> 
 
 def test_events_may_come_in_any_order() -> None:
     assert memory((130, -500), (110, 1000), (140, 200), (120, 500)) == (1500, 1200)
+
+
+def test_of_two_events_at_one_moment_the_allocation_came_first() -> None:
+    assert memory((110, -500), (110, 1000)) == (1000, 500)
 
 
 @given(st.lists(st.integers(1, 20), max_size=12), st.integers(-5, 250), st.integers(0, 60))

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import reasons, verdicts
-from compare.conditions import BUSY_MACHINE
+from compare.findings import verdicts
+from compare.findings.conditions import BUSY_MACHINE
+from compare.findings.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
 from compare.records import Measurement, Notice
-from compare.report import verdict_words
-from compare.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
+from compare.report import reasons, verdict_words
 from tests import samples
 
 

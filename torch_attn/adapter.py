@@ -55,7 +55,10 @@ class Programs:
 
     def assigned(self, program: str) -> Assigned | None:
         """What CUDA graphs hold, for all passes together; elsewhere None: Kineto's allocation events tell."""
-        return Assigned(_graph_bytes(), "the CUDA graphs' pool, all passes together") if self._graphs else None
+        if not self._graphs:
+            return None
+        untold = "a CUDA graph holds its pool whether it runs or not"
+        return Assigned(_graph_bytes(), "the CUDA graphs' pool, all passes together", untold=untold)
 
     def saved_bytes(self, saved: Any) -> int | None:
         """None: Kineto's allocation events tell, on every device."""

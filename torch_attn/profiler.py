@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from compare.timeline import Allocation, Overlap, Span, Trace
+from compare.profile.timeline import Allocation, Overlap, Span, Trace
 
 WINDOW = "compare:"
 GRAPH_LAUNCH = "cudaGraphLaunch"

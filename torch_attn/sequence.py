@@ -9,8 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from compare import contract, zigzag
+from compare import contract
 from compare.contract import Mask
+from compare.maths import zigzag
 from torch_attn import blocks
 from torch_attn.blocks import Gradients, Part
 from torch_attn.variants import fused

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from compare.cluster.node import Delivered
 from compare.cluster.placing import Need, Place
-from compare.worker import describe
+from compare.worker.__main__ import describe
 
 HERE = "local"  # in place of an address: a cluster of this machine alone, for this run
 GRACE_S = 15.0  # for cancelled tasks, which end their workers and remove their files

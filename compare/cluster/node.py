@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from compare import environment, rating
-from compare.cases import Plan
 from compare.circumstances import DeviceReport, Node
+from compare.plan.cases import Plan
 from compare.records import Problem, Record, Row
-from compare.runner import Runner, failed_logs
+from compare.run import rating
+from compare.run.runner import Runner, failed_logs
+from compare.worker import environment
 
 LOG_BYTES = 2**16  # of the end of a log
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from compare.cases import Plan
 from compare.cluster import link, node, placing
 from compare.cluster.link import Broken, Lost, Task
 from compare.cluster.node import Delivered
 from compare.cluster.placing import Need, Place
+from compare.plan.cases import Plan
 from compare.records import Failure, FailureStatus, Problem, Row, Skip
-from compare.workers import undisturbed
+from compare.run.workers import undisturbed
 
 if TYPE_CHECKING:
-    from compare.study import Study
+    from compare.commands.study import Study
 
 MOST_TRIES = 2
 MOST_WAITING = 256  # tasks that Ray holds and no node has begun; the rest of a long sweep costs no memory there

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.ladder import Rungs
+from compare.findings.ladder import Rungs
 from compare.pictures import style
 from compare.pictures.style import Picture
 from compare.report import picture_words

@@ -1,19 +1,20 @@
-"""All pictures of a study.  They draw what ``curves``, ``floor``, ``verdicts``, ``ladder`` and ``fronts`` found."""
+"""All pictures of a study.  They draw what ``curves``, ``floor``, ``ladder``, ``fronts`` and others have found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
 
-from compare import curves, floor, fronts, ladder, prediction
 from compare.circumstances import Run
-from compare.curves import Family
-from compare.floor import Reached
-from compare.pictures import costs, heat, lines, style, trade
+from compare.findings import curves, floor, fronts, ladder, memory_panels
+from compare.findings.curves import Family
+from compare.findings.floor import Reached
+from compare.findings.verdicts import compared
+from compare.maths import prediction
+from compare.pictures import costs, heat, inside, lines, style, trade
 from compare.pictures.style import Look, Picture
 from compare.records import Contender, Measurement, PassName, Row
 from compare.report import picture_words
-from compare.verdicts import compared
 
 MOST_FAMILIES = 2  # those with most rows
 Guide = dict[str, list[tuple[int, float]]]
@@ -32,6 +33,7 @@ def _draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
     found += [
         costs.draw(ladder.ladders(rows, run.backends), devices(run)),
         trade.draw(fronts.fronts(rows), looks, devices(run)),
+        inside.draw(memory_panels.panels(rows), looks, devices(run)),
     ]
     return [each for each in found if each]
 

@@ -9,13 +9,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from compare.curves import Family
+from compare.findings.curves import Family
+from compare.findings.verdicts import Compared
 from compare.pictures import style
 from compare.pictures.style import Picture
 from compare.records import PASSES
 from compare.report import format as fmt
 from compare.report import picture_words
-from compare.verdicts import Compared
 
 MOST_CONTENDERS = 6
 DOUBLINGS = 2.0  # the colours end at a quarter and at four times

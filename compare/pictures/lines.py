@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from compare.analysis import passes_of
-from compare.curves import Curve, Family, Quantity, curves
+from compare.findings.analysis import passes_of
+from compare.findings.curves import Curve, Family, Quantity, curves
 from compare.pictures import style
 from compare.pictures.style import Look, Picture
 from compare.records import Contender, Measurement, PassName

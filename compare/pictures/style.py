@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from compare.findings.summary import Estimate
 from compare.records import Contender
 from compare.report.format import one_line
 from compare.report.picture_words import INK, PAPER
-from compare.summary import Estimate
 
 FAINT = "#8a8a93"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#9467bd")

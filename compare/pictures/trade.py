@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from compare.fronts import Front, Placed
+from compare.findings.fronts import Front, Placed
 from compare.pictures import style
 from compare.pictures.style import Look, Picture
 from compare.records import DTYPES, Contender, Dtype

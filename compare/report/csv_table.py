@@ -9,12 +9,12 @@ from itertools import groupby
 from math import isfinite
 from typing import Any
 
-from compare import gather
 from compare.circumstances import Run
-from compare.entries import Entry, entries
+from compare.findings import gather
+from compare.findings.entries import Entry, entries
+from compare.findings.summary import Estimate
 from compare.records import Measurement, Row, TensorError
 from compare.report import legend
-from compare.summary import Estimate
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 PROBLEM = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from math import floor, isfinite, log10
 
-from compare.summary import Estimate
+from compare.findings.summary import Estimate
 
 NONE = "–"
 MB = 1e6

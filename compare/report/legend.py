@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from compare.analysis import measurements
 from compare.backends import BACKENDS
 from compare.circumstances import DeviceReport, Run
-from compare.gather import Noted, Unmeasured, outcome_of, status_of
-from compare.reasons import LEAST_SHARE, NOTICEABLE, Line
+from compare.findings.analysis import measurements
+from compare.findings.gather import Noted, Unmeasured, outcome_of, status_of
+from compare.findings.summary import WIDENED_FROM, processes_of, reference_of, target_half_width, trusted
 from compare.records import MIN_ROUNDS, RESIDENT, Device, Failure, Measurement, PassResult, Row, Skip
 from compare.report import format as fmt
+from compare.report.reasons import LEAST_SHARE, NOTICEABLE, Line
 from compare.report.verdict_words import verdict_note
-from compare.summary import WIDENED_FROM, processes_of, reference_of, target_half_width, trusted
 
 MOST_LABELS = 3
 ON_ALL_KINDS = "All kinds of machine together"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare import extent
 from compare.circumstances import Run
+from compare.findings import extent
+from compare.findings.verdicts import compared
 from compare.records import Row
 from compare.report import markdown_costs as costs
 from compare.report import markdown_floor, markdown_scaling, markdown_solutions
@@ -13,7 +14,6 @@ from compare.report import markdown_memory as memory
 from compare.report import markdown_reasons as reasons
 from compare.report import markdown_sections as sections
 from compare.report import markdown_tables as tables
-from compare.verdicts import compared
 
 MOST_ROWS = 1000
 

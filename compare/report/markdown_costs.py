@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare import gather
-from compare.analysis import measurements
 from compare.circumstances import DeviceReport
-from compare.ladder import Rungs, ladders
+from compare.findings import gather
+from compare.findings.analysis import measurements
+from compare.findings.ladder import Rungs, ladders
+from compare.findings.summary import device_time, estimate, wall_time
 from compare.records import Measurement, Row
 from compare.report import format as fmt
 from compare.report.markdown_text import code, escape, section, table
-from compare.summary import device_time, estimate, wall_time
 
 
 def costs(rows: Sequence[Row]) -> str:

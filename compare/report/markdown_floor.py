@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare import floor
 from compare.circumstances import Run
 from compare.device_rate import DeviceRate
-from compare.floor import Reached
+from compare.findings import floor
+from compare.findings.floor import Reached
 from compare.records import Row
 from compare.report import floor_words
 from compare.report import format as fmt

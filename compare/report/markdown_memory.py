@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare import analysis as numbers
-from compare import growth
-from compare.analysis import Limit
-from compare.gather import outcome_of
-from compare.growth import Growth
+from compare.findings import analysis as numbers
+from compare.findings import growth
+from compare.findings.analysis import Limit
+from compare.findings.gather import outcome_of
+from compare.findings.growth import Growth
 from compare.records import Row
 from compare.report import format as fmt
 from compare.report.markdown_text import bullets, code, escape, section, table

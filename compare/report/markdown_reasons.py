@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.analysis import by_problem, measurements, passes_of
 from compare.circumstances import Run
-from compare.reasons import Line, Reason, reasons, side_by_side
+from compare.findings.analysis import by_problem, measurements, passes_of
 from compare.records import Measurement, PassName, Problem, Row
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import code, escape, section, table
+from compare.report.reasons import Line, Reason, reasons, side_by_side
 
 
 def why(run: Run, rows: Sequence[Row]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compare.circumstances import Run
+from compare.findings.scaling import Scaled, scaled
+from compare.findings.summary import device_time
+from compare.maths.traffic import sent_bytes
 from compare.records import PASSES, PassName, Row
 from compare.report import floor_words, solution_words
 from compare.report import format as fmt
 from compare.report.markdown_text import bullets, code, escape, section, table
-from compare.scaling import Scaled, scaled
-from compare.summary import device_time
-from compare.traffic import sent_bytes
 
 NOTE = (
     "Against one device of the same framework at the same problem (fused where that was measured, else the same "

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare import gather
-from compare.analysis import Spread, by_problem, measurements, passes_of, spreads
 from compare.circumstances import Run, Settings
+from compare.findings import gather
+from compare.findings.analysis import Spread, by_problem, measurements, passes_of, spreads
+from compare.findings.summary import device_time, wall_time
+from compare.findings.verdicts import VERDICTS, Compared, advice, counts
 from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend, verdict_words
 from compare.report.markdown_text import bullets, code, escape, section, table
-from compare.summary import device_time, wall_time
-from compare.verdicts import VERDICTS, Compared, advice, counts
 
 
 def heading(run: Run, rows: Sequence[Row], shown: str = "") -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compare.findings.remedies import Solution, by_sizes, for_memory, for_time, solutions
 from compare.records import PASSES, PassName, Row
-from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
 from compare.report import format as fmt
 from compare.report import legend, solution_words
 from compare.report.markdown_sections import folded

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from compare.analysis import by_contender, by_problem, measurements, passes_of, seed_memory
-from compare.gather import outcome_of
-from compare.naivety import NOT_NAIVE
+from compare.findings.analysis import by_contender, by_problem, measurements, passes_of, seed_memory
+from compare.findings.gather import outcome_of
+from compare.findings.summary import device_time, ratio
+from compare.findings.verdicts import verdict
+from compare.profile.naivety import NOT_NAIVE
 from compare.records import RESIDENT, Contender, Measurement, PassName, Problem, Row, Skip
 from compare.report import format as fmt
 from compare.report import legend
 from compare.report.markdown_text import code, escape, section, table
-from compare.summary import device_time, ratio
-from compare.verdicts import verdict
 
 Group = tuple[Problem, list[Row]]
 SEED_COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compare.report.markdown_text import escape, section, table
-from compare.traces import FOLDER, ITERATIONS, Filed
+from compare.run.traces import FOLDER, ITERATIONS, Filed
 
 NOTE = (
     f"What ran in one iteration of each pass: of {ITERATIONS} that followed the last sample the one nearest to their "

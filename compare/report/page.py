@@ -17,8 +17,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from compare import extent
 from compare.circumstances import Run
+from compare.findings import extent
 from compare.records import Row
 from compare.report import format as fmt
 from compare.report import legend, markdown, page_lines

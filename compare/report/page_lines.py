@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from compare.circumstances import Run
-from compare.entries import Entry, entries
-from compare.gather import outcome_of, worst_of
-from compare.reasons import LEAST_SHARE
-from compare.reasons import lines as kernel_lines
+from compare.findings.entries import Entry, entries
+from compare.findings.gather import outcome_of, worst_of
 from compare.records import Measurement, PassResult, Row
 from compare.report import format as fmt
 from compare.report import legend
+from compare.report.reasons import LEAST_SHARE
+from compare.report.reasons import lines as kernel_lines
 
 COLUMNS = (
     "Problem", "Contender", "Pass", "Device (ms)", "Ratio", "Verdict", "Wall (ms)", "Peak (MB)", "Saved (MB)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 INK, PAPER = "#1b1b1f", "#fdfdfe"
 
 TIME = (
@@ -33,3 +35,17 @@ FRONTS = (
     "dotted line joins these. Hollow: there is such another one. All dtypes stand side by side, though they were "
     "measured one after the other, and less exact numbers are not held against a row here."
 )
+INSIDE = (
+    "Bytes above those at the start of one iteration of each pass, as its framework's profiler saw it before the first"
+    " sample; a level lasts until the next change. It took longer under the profiler than the tables say, so time is a"
+    " share of it. On a GPU a moment is the host's, which asks for memory before the kernels that use it run. A row's"
+    " peak is above its line where a compiler takes all of its plan at once, of which the line is what is in use, and"
+    " where its kernels take more outside of the plan."
+)
+
+
+def inside(sources: Mapping[str, Sequence[str]], untold: Mapping[str, Sequence[str]]) -> str:
+    """The caption of memory inside one iteration, by who says so, with the contenders that have no line."""
+    said = "; ".join(f"{' and '.join(homes)}: {source}" for source, homes in sources.items())
+    lacking = "".join(f" No line for {', '.join(names)}: {reason}." for reason, names in untold.items())
+    return f"{INSIDE} By whom: {said}.{lacking}"

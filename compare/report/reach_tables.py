@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from compare import prediction
-from compare.reach import Reach
+from compare.maths import prediction
 from compare.records import Problem
 from compare.report import format as fmt
 from compare.report.markdown_text import code, escape
 from compare.report.markdown_text import table as markdown_table
+from compare.run.reach import Reach
 
 COLUMNS = ("contender", "pass", ">longest T", ">scores GB", "what stopped it")
 NOTE = (

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from compare.comparable import Difference
-from compare.mix import labels
+from compare.choice.comparable import Difference
+from compare.choice.mix import labels
+from compare.choice.regression import Kind, Pair, Size, Time
+from compare.findings.summary import WIDENED_FROM
+from compare.findings.verdicts import VERDICTS
 from compare.records import PASSES, Problem
-from compare.regression import Kind, Pair, Size, Time
 from compare.report import format as fmt
 from compare.report.headed import Section
-from compare.summary import WIDENED_FROM
-from compare.verdicts import VERDICTS
 
 COLUMNS = ("contender", *(f">{name}" for name in PASSES), ">peak", ">saved")
 WIDE = "The interval reaches across the threshold: more rounds (a larger --budget) or more processes narrow it."

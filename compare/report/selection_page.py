@@ -7,20 +7,20 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from compare.choice.crossover import Crossing, Series, series
+from compare.choice.mix import labels
+from compare.choice.selection import Choice, Standing, choice
 from compare.circumstances import Run
-from compare.crossover import Crossing, Series, series
-from compare.mix import labels
-from compare.reach import Reach
+from compare.findings.remedies import FLASH, remedies_of
+from compare.findings.summary import quotient
+from compare.findings.verdicts import verdict
 from compare.records import Contender, Problem, Row
-from compare.remedies import FLASH, remedies_of
 from compare.report import format as fmt
 from compare.report import legend, reach_tables
 from compare.report import selection_words as words
 from compare.report.headed import Section
-from compare.selection import Choice, Standing, choice
-from compare.summary import quotient
-from compare.verdicts import verdict
-from compare.words import listed
+from compare.report.words import listed
+from compare.run.reach import Reach
 
 INTERPOLATED = (
     "Certain is between which measured lengths two change places. The interval of the interpolated length is that of "

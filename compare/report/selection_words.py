@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from compare.choice.goals import Goal, passes_for, timed
+from compare.choice.selection import Choice, Standing
 from compare.circumstances import Run
-from compare.goals import Goal, passes_for, timed
-from compare.reach import Reach, at_length
+from compare.findings.summary import WIDENED_FROM, device_time
+from compare.findings.verdicts import NEAR, advice, too_near, verdict
 from compare.report import format as fmt
 from compare.report import reach_tables
-from compare.selection import Choice, Standing
-from compare.summary import WIDENED_FROM, device_time
-from compare.verdicts import NEAR, advice, too_near, verdict
-from compare.words import listed
+from compare.report.words import listed
+from compare.run.reach import Reach, at_length
 
 MOST = 0.5  # of a mix: what takes more decides it
 WHAT: dict[Goal, str] = {"latency": "forward", "training": "training", "memory": "memory"}

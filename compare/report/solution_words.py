@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from compare.findings.remedies import Solution, by_sizes, for_memory, for_time, solutions
+from compare.findings.summary import device_time
 from compare.records import PASSES, PassName, Row
-from compare.remedies import Solution, by_sizes, for_memory, for_time, solutions
 from compare.report import format as fmt
 from compare.report import legend
-from compare.summary import device_time
 
 UNPAIRED = "*"
 LEAST = 0.001

@@ -13,15 +13,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compare import extent, gather
-from compare.analysis import by_problem, measurements
 from compare.circumstances import Run, Settings
-from compare.naivety import NOT_NAIVE
+from compare.findings import extent, gather
+from compare.findings.analysis import by_problem, measurements
+from compare.findings.summary import device_time, ratio, wall_time
+from compare.findings.verdicts import compared, verdict
+from compare.profile.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
 from compare.report import floor_words, legend, solution_words, verdict_words
 from compare.report import format as fmt
-from compare.summary import device_time, ratio, wall_time
-from compare.verdicts import compared, verdict
 
 MOST_ROWS = 150
 WIDE = 155  # the columns that the wide layout needs; the narrow one needs 80

@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compare.analysis import by_problem, measurements, passes_of
 from compare.circumstances import Run
-from compare.reasons import Line, Reason, reasons, side_by_side
+from compare.findings.analysis import by_problem, measurements, passes_of
 from compare.records import Measurement, PassName, Row
 from compare.report import format as fmt
 from compare.report import legend
+from compare.report.reasons import Line, Reason, reasons, side_by_side
 from compare.report.terminal import print_list
 
 KIND_WIDTH = 11

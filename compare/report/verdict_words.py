@@ -7,9 +7,9 @@ from math import log
 from statistics import median
 
 from compare.circumstances import Settings
+from compare.findings.summary import WIDENED_FROM
+from compare.findings.verdicts import NEAR, VERDICTS, Compared, counts, too_near
 from compare.report import format as fmt
-from compare.summary import WIDENED_FROM
-from compare.verdicts import NEAR, VERDICTS, Compared, counts, too_near
 
 MOST_TURNED = 3
 WALL_NOTE = (

@@ -17,8 +17,8 @@ from jax_attn.sequence import AXIS, Gradients
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
-    T and S lie over the devices of the mesh as `compare.zigzag` says.  Raises ValueError for shapes or a mask that do
-    not fit, NotImplementedError for lengths that the devices cannot share.
+    T and S lie over the devices of the mesh as `compare.maths.zigzag` says.  Raises ValueError for shapes or a mask
+    that do not fit, NotImplementedError for lengths that the devices cannot share.
     """
     return sequence.shared(_attend, q, k, v, mask, scale)
 

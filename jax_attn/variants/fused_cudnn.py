@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -22,21 +22,47 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     parsed = check(q.shape, k.shape, v.shape, mask)
     if reason := refusal(q, k, v, parsed):
         raise NotImplementedError(reason)
-    full = parsed.kind == "full"
-    hidden = full and k.shape[1] % 2  # the key that makes them even; a causal mask hides it anyway
-    out = jax.nn.dot_product_attention(
-        *(even(each) for each in (q, k, v)),
+    if q.shape[1] % 2 or k.shape[1] % 2:
+        return _odd(parsed, scale, q, k, v)
+    return _cudnn(parsed, scale, q, k, v)
+
+
+def _cudnn(mask: Mask, scale: float | None, q: Array, k: Array, v: Array, kv_len: int | None = None) -> Array:
+    """By cuDNN; of k and v the first ``kv_len`` positions count."""
+    causal = mask.kind != "full"
+    out: Array = jax.nn.dot_product_attention(
+        q,
+        k,
+        v,
         scale=scale,
-        is_causal=not full,  # of a window too, or jax.nn looks into the future (jax-ml/jax#39576)
-        local_window_size=(parsed.size - 1, 0) if parsed.kind == "window" else None,
-        key_value_seq_lengths=jnp.full(len(k), k.shape[1], jnp.int32) if hidden else None,
+        is_causal=causal,  # of a window too, or jax.nn looks into the future (jax-ml/jax#39576)
+        local_window_size=(mask.size - 1, 0) if mask.kind == "window" else None,
+        key_value_seq_lengths=None if kv_len is None else jnp.full(len(k), kv_len, jnp.int32),
         implementation="cudnn",
     )
+    return out
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _odd(mask: Mask, scale: float | None, q: Array, k: Array, v: Array) -> Array:
+    """As it is; where a gradient is wanted with a position more, for JAX has cuDNN train on even lengths only."""
+    return _cudnn(mask, scale, q, k, v)
+
+
+def _made_even(mask: Mask, scale: float | None, q: Array, k: Array, v: Array) -> Array:
+    hidden = mask.kind == "full" and k.shape[1] % 2  # the added key; a causal mask hides it anyway
+    out = _cudnn(mask, scale, even(q), even(k), even(v), k.shape[1] if hidden else None)
     return out[:, : q.shape[1]]
 
 
+_odd.defvjp(
+    lambda mask, scale, q, k, v: jax.vjp(partial(_made_even, mask, scale), q, k, v),
+    lambda mask, scale, pull, d_out: pull(d_out),
+)
+
+
 def even(x: Array) -> Array:
-    """With a position more where their number is odd: JAX has cuDNN train on even lengths only."""
+    """With a position more where their number is odd."""
     return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0)))
 
 

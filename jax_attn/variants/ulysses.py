@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare import contract, zigzag
+from compare import contract
+from compare.maths import zigzag
 from jax_attn import sequence
 from jax_attn.sequence import AXIS
 from jax_attn.variants import fused
@@ -20,8 +21,8 @@ from jax_attn.variants import fused
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
-    T and S lie over the devices of the mesh as `compare.zigzag` says.  Raises ValueError for shapes or a mask that do
-    not fit, NotImplementedError for lengths or heads that the devices cannot share.
+    T and S lie over the devices of the mesh as `compare.maths.zigzag` says.  Raises ValueError for shapes or a mask
+    that do not fit, NotImplementedError for lengths or heads that the devices cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
     if sequence.devices() == 1:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from compare.timeline import Span, Trace, iterations
+from compare.profile.timeline import Span, Trace, iterations
 
 FIRST, LAST = "the window's start", "the window's end"
 

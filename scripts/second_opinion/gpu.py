@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from compare import timeline
 from compare.backends import Programs
-from compare.measuring import Session
+from compare.profile import timeline
+from compare.profile.timeline import Iteration, RefusedWindow
 from compare.records import Case, PassName
-from compare.timeline import Iteration, RefusedWindow
+from compare.worker.measuring import Session
 from scripts.second_opinion import ncu
 from scripts.second_opinion.cases import Task
 from scripts.second_opinion.driver import Driver

@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from compare.backends import Programs
-from compare.measuring import Session
 from compare.records import PassName
+from compare.worker.measuring import Session
 
 RUN_S = 0.3
 

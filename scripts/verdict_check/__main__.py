@@ -19,9 +19,9 @@ from time import perf_counter
 
 from rich.console import Console
 
-from compare.arguments import SECONDS, Parser, whole
 from compare.backends import BACKENDS
-from compare.options import check_out
+from compare.commands.arguments import SECONDS, Parser, whole
+from compare.commands.options import check_out
 from compare.records import PASSES
 from scripts.planted import register
 from scripts.verdict_check import checks

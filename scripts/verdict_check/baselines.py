@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from compare.fleet import Fleet
-from compare.messages import Failed
 from compare.records import Contender, Device, PassName, Problem
-from compare.workers import WorkerProcess
+from compare.run.fleet import Fleet
+from compare.run.workers import WorkerProcess
+from compare.worker.messages import Failed
 from scripts.verdict_check.protocols import PROTOCOLS, Protocol
 from scripts.verdict_check.trials import Sampled, Trial, Workers, judged
 from scripts.verdict_check.wanted import Sizes, Wanted, cases_of

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from compare import results
+from compare.files import results
+from compare.findings.verdicts import Compared, compared
 from compare.records import Measurement
-from compare.verdicts import Compared, compared
 
 
 class Program:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import sys
 
-from compare.channel import Channel
-from compare.measuring import Session
-from compare.messages import Failed
 from compare.records import Case, Contender, Device, PassName, Record
-from compare.worker import describe, die_with_parent, pin
+from compare.worker.__main__ import describe, die_with_parent, pin
+from compare.worker.channel import Channel
+from compare.worker.measuring import Session
+from compare.worker.messages import Failed
 from scripts.verdict_check.protocols import PROTOCOLS
 
 FIRST_CALLS = 2  # of every pass, before anything is timed: they compile

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compare.cli import main
-from compare.result_arguments import diff_parser, select_parser
+from compare.commands.result_arguments import diff_parser, select_parser
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "choosing.md").read_text()

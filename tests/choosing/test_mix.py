@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.mix import EVERYTHING, Calls, mixed, read
-from compare.presets import PRESETS
+from compare.choice.mix import EVERYTHING, Calls, mixed, read
+from compare.plan.presets import PRESETS
 from compare.records import Problem
 from tests.samples import problem
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare import processes
+from compare.choice.regression import THRESHOLDS, Pair, changed, device_changes, pair, pairs
+from compare.files.results import lines, read
+from compare.findings import processes
+from compare.findings.summary import Estimate
 from compare.records import RESIDENT, Measurement, Notice, PassName, Row
-from compare.regression import THRESHOLDS, Pair, changed, device_changes, pair, pairs
 from compare.report import regression_page
-from compare.results import lines, read
-from compare.summary import Estimate
 from tests.choosing.rows import noisy, steady
 from tests.samples import EAGER, JAX, agreement, out_of_memory, problem, skip
 

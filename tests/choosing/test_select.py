@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from compare.cli import main
-from compare.reach import RECORDS, Reach
 from compare.records import Notice
+from compare.run.reach import RECORDS, Reach
 from tests.choosing.rows import FUSED, steady, written
 from tests.samples import COMPILE, EAGER, JAX, agreement, problem, run
 

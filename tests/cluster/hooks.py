@@ -13,11 +13,11 @@ from unittest.mock import patch
 
 from ray.cluster_utils import Cluster
 
-from compare import rating
 from compare.backends import BACKENDS
-from compare.fleet import Fleet
-from compare.race import Race
 from compare.records import Contender, Row
+from compare.run import rating
+from compare.run.fleet import Fleet
+from compare.run.race import Race
 from tests import samples
 from tests.run_fake import FAKES, no_rates
 

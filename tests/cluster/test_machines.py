@@ -11,14 +11,15 @@ from hypothesis import strategies as some
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare import machines, publishing
 from compare.circumstances import Node, Run
 from compare.cli import main
+from compare.commands import publishing
 from compare.device_rate import DeviceRate
-from compare.growth import growths
+from compare.files import machines
+from compare.files.results import REPORT, RESULTS, Log, lines
+from compare.findings.growth import growths
+from compare.findings.remedies import solutions
 from compare.records import Measurement, Row
-from compare.remedies import solutions
-from compare.results import REPORT, RESULTS, Log, lines
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 

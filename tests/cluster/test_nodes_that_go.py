@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from compare.cases import Plan
 from compare.cluster import link, sweep
 from compare.cluster.placing import Need, Place
+from compare.plan.cases import Plan
 from compare.records import Failure, Row, Skip
 from tests import samples
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from compare import environment, machines
-from compare.analysis import measurements
 from compare.cli import main
+from compare.files import machines
+from compare.files.results import REPORT, RESULTS
+from compare.findings.analysis import measurements
 from compare.records import Skip
-from compare.results import REPORT, RESULTS
+from compare.worker import environment
 from tests.cluster import hooks
 from tests.cluster.conftest import on
 from tests.run_fake import GOOD, arguments, outcomes, rows_of, run_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compare import study
+from compare.commands import study
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from compare import backends, cli, fleet, options
+from compare import backends, cli
 from compare.__version__ import VERSION
-from compare.environment import OVERRIDES, relevant
+from compare.commands import options
+from compare.run import fleet
+from compare.worker.environment import OVERRIDES, relevant
 from tests.command_line.typed import SMALL, environment, refusal
 
 
@@ -82,7 +84,7 @@ def test_the_parent_imports_no_framework() -> None:
     code = (
         "import sys; from compare.cli import main\n"
         "assert main(['--dry-run']) == 0 and main(['--list']) == 0\n"
-        "import compare.study, compare.runner, compare.report.markdown\n"
+        "import compare.commands.study, compare.run.runner, compare.report.markdown\n"
         "found = {'jax', 'jaxlib', 'torch', 'jax_attn', 'torch_attn'} & set(sys.modules)\n"
         "sys.exit(f'imported {found}' if found else 0)"
     )

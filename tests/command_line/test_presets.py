@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from compare import cli, options
-from compare.presets import PRESETS
+from compare import cli
+from compare.commands import options
+from compare.plan.presets import PRESETS
 from tests.command_line.typed import refusal
 
 

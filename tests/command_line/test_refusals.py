@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compare import devices, options
+from compare.commands import options
+from compare.plan import devices
 from tests.command_line.typed import SMALL, environment, refusal
 
 # What is typed, and words that the one line must hold: what is possible.

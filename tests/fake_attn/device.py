@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from compare.timeline import Allocation, Span, Trace
+from compare.profile.timeline import Allocation, Span, Trace
 
 Array = NDArray[Any]
 LAUNCH_NS = 1_000  # the host's share of a window, before and after the kernels

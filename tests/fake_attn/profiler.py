@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from compare.timeline import Trace
+from compare.profile.timeline import Trace
 from tests.fake_attn.device import DEVICE
 
 SOURCE = "the plan of the fake"

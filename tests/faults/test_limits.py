@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from compare import backends, devices, fleet, resident, results, runner
+from compare import backends
 from compare.cli import main
+from compare.files import results
+from compare.plan import devices
 from compare.records import Measurement
+from compare.run import fleet, runner
+from compare.worker import resident
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers, survivors
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from compare import results, runner
 from compare.cli import main
+from compare.files import results
+from compare.run import runner
 from tests.run_fake import arguments, marked, outcomes
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.interpreters import WORKER_NEEDS
+from compare.plan.interpreters import WORKER_NEEDS
 
 RELEASE = "0.0.1"  # of the fake's one module, as the environment has it
 

@@ -9,15 +9,17 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare import ladder, merging, processes, reasons, remedies, scaling, verdicts
+from compare.choice.comparable import differences
 from compare.circumstances import Run
 from compare.cli import main
-from compare.comparable import differences
 from compare.device_rate import DeviceRate
+from compare.files import merging
+from compare.files.results import RESULTS, Log
+from compare.findings import ladder, processes, remedies, scaling, verdicts
+from compare.findings.summary import Estimate
 from compare.records import Contender, Cost
-from compare.results import RESULTS, Log
-from compare.summary import Estimate
-from compare.words import names_of
+from compare.report import reasons
+from compare.report.words import names_of
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 

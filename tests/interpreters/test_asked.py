@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare import interpreters
-from compare.cases import parse_contender
 from compare.cli import main
+from compare.plan import interpreters
+from compare.plan.cases import parse_contender
 from compare.records import Contender
 from tests.interpreters.conftest import RELEASE, empty, site
 from tests.run_fake import arguments, register

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from compare import publishing, rating
 from compare.cli import main
+from compare.commands import publishing
 from compare.records import Measurement
+from compare.run import rating
 from tests.run_fake import no_extras, no_rates, rows_of, run_of
 
 ROUNDS = 6

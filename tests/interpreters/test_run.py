@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from compare import devices
 from compare.circumstances import Run
 from compare.cli import main
+from compare.plan import devices
 from compare.records import Contender, Measurement
 from tests.interpreters.conftest import RELEASE, empty, link, site
 from tests.run_fake import arguments, outcomes, register, rows_of, run_of, started_workers

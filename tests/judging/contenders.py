@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from compare import inputs, judge
 from compare.contract import parse_mask, visible
-from compare.inputs import round_to
+from compare.maths import inputs
+from compare.maths.inputs import round_to
 from compare.records import Agreement, Device, Problem, TensorError
+from compare.run import judge
 from tests import samples
 
 Arrays = dict[str, np.ndarray]

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import inputs, judging, oracle
 from compare.contract import parse_mask
-from compare.inputs import cut_bits, keep_bits
+from compare.maths import inputs, oracle
+from compare.maths.inputs import cut_bits, keep_bits
 from compare.records import DTYPES, Precision, Problem
+from compare.run import judging
 from tests.judging.contenders import (
     ALL,
     LONGER,

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare import judging, oracle, slices
+from compare.check.errors import spread
 from compare.contract import Mask, parse_mask, visible
-from compare.errors import spread
+from compare.maths import oracle, slices
+from compare.run import judging
 from tests import samples
 from tests.judging.contenders import Arrays, judged, naive, touched, wrong_tensors
 

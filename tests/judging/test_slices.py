@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import judging, slices
-from compare.inputs import round_to
+from compare.maths import slices
+from compare.maths.inputs import round_to
 from compare.records import Dtype
+from compare.run import judging
 from tests import samples
 from tests.judging.contenders import (
     LONGER,

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from compare.analysis import measurements
+from compare.findings.analysis import measurements
+from compare.findings.summary import device_time
 from compare.report import page
-from compare.summary import device_time
 from tests import samples
 from tests.pages.parsed import all_texts
 

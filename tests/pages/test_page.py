@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from compare.entries import entries
+from compare.findings.entries import entries
+from compare.findings.summary import device_time
 from compare.pictures import drawing
 from compare.records import Row
 from compare.report import page, page_lines
-from compare.summary import device_time
 from tests import samples
 from tests.pages.parsed import Parsed, all_texts, rendered
 from tests.reports.rendered import HOSTILE

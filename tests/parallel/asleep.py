@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from compare.launcher import die_with_parent
+from compare.worker.launcher import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()

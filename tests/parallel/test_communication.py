@@ -10,17 +10,22 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare import floor, merging, ranks, rates, rating, timeline, zigzag
+from compare.commands.options import parse
 from compare.device_rate import Linked, LinkRate
-from compare.messages import Failed
-from compare.options import parse
+from compare.files import merging
+from compare.findings import floor
+from compare.findings.scaling import scaled
+from compare.maths import zigzag
+from compare.maths.traffic import sent_bytes
+from compare.profile import timeline
+from compare.profile.timeline import Allocation, Iteration, Span, Trace
 from compare.records import Contender, Measurement, Problem
 from compare.report import floor_words, markdown
 from compare.report import format as fmt
-from compare.runner import OneProcess
-from compare.scaling import scaled
-from compare.timeline import Allocation, Iteration, Span, Trace
-from compare.traffic import sent_bytes
+from compare.run import rating
+from compare.run.runner import OneProcess
+from compare.worker import ranks, rates
+from compare.worker.messages import Failed
 from tests import samples
 
 ONE = samples.problem(q_len=64, kv_len=64, mask="causal")

@@ -11,17 +11,17 @@ from time import monotonic, sleep
 
 import pytest
 
-from compare import results
 from compare.backends import BACKENDS
 from compare.cli import main
+from compare.files import results
 from compare.records import Failure, Measurement, Skip
-from compare.resident import with_descendants
+from compare.worker.resident import with_descendants
 
 FAULTY = "tests/parallel/faulty.py"
 TORCH = ("torch:ring", *(f"torch={FAULTY}:{each}" for each in ("dies", "hangs", "raises", "fine")), "torch:fused")
 JAX = (*(f"jax={FAULTY}:{each}" for each in ("dies", "raises")), "jax:ring")  # which would be compiled once more
 SHAPE = ("--devices", "2", "--heads", "2", "--d-model", "32", "--seq-len", "64", "--batch-size", "2")
-LAUNCHERS = [(each.launcher, each.package) for each in BACKENDS.values() if each.launcher]
+LAUNCHERS = [(each.launched(True), each.package) for each in BACKENDS.values()]
 
 
 def measured(out: Path, *words: str) -> int:
@@ -89,7 +89,7 @@ def test_a_device_that_fails_is_one_row(rows: dict[str, object], name: str, stat
 def test_what_runs_on_one_device_is_skipped(rows: dict[str, object]) -> None:
     row = rows["fusedtorch"]
     assert isinstance(row, Skip)
-    assert row.reason == "runs on one device; 2 devices share ring, allgather, ulysses"
+    assert row.reason == "runs on one device; 2 devices share ring, allgather, ulysses, context_parallel"
 
 
 def alive(pid: int) -> bool:
@@ -110,7 +110,7 @@ def test_devices_end_with_their_launcher_and_with_the_parent(
 ) -> None:
     """In the middle of their imports, which take seconds, and where they hang; each is in a session of its own."""
     code = (
-        "import os, sys, time; from pathlib import Path; from compare.workers import Launched, WorkerProcess\n"
+        "import os, sys, time; from pathlib import Path; from compare.run.workers import Launched, WorkerProcess\n"
         f"launched = Launched({launcher[0]!r}, 2, {launcher[1]!r}, Path({str(tmp_path / 'why')!r}))\n"
         f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), {module!r}, launched=launched)\n"
         "while len(worker.pids) < 3: time.sleep(0.05)\n"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from compare.measuring import Session
-from compare.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
-from compare.ranks import merged
+from compare.memory_curve import MemoryCurve
 from compare.records import Cost, Kernel, Notice
+from compare.worker.measuring import Session
+from compare.worker.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
+from compare.worker.ranks import merged
 from tests.samples import EAGER
 
 
@@ -21,7 +22,7 @@ def prepared(peak: int, saved: int, cost_s: float, *warnings: Notice) -> Prepare
     return Prepared(
         costs={"step": Cost(trace_s=0.0, compile_s=cost_s, first_call_s=0.0)},
         seconds={"step": 1.0},
-        memory={"step": PassMemory(peak_bytes=peak, source="s")},
+        memory={"step": PassMemory(peak_bytes=peak, source="s", over_time=MemoryCurve(reason="none"))},
         saved_bytes=saved,
         fused={},
         warnings=warnings,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from compare.findings.scaling import base_of, scaled
 from compare.records import Measurement, Problem
 from compare.report import markdown
-from compare.scaling import base_of, scaled
 from tests import samples
 
 ONE = samples.problem(q_len=64, kv_len=64)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.backends import SEQUENCE_PARALLEL
+from compare.maths.traffic import sent_bytes
 from compare.records import Dtype, PassName
-from compare.traffic import sent_bytes
 from tests import samples
 
 PROBLEM = samples.problem(batch=2, q_len=32, kv_len=32, heads=8, kv_heads=4, head_dim=16, mask="causal")
@@ -57,7 +56,7 @@ class OneOfMany:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("devices", [2, 4])
-@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
+@pytest.mark.parametrize("variant", ["ring", "allgather", "ulysses"])
 def test_what_is_sent_is_what_the_formula_says(
     monkeypatch: pytest.MonkeyPatch, variant: str, devices: int, dtype: Dtype
 ) -> None:
@@ -77,3 +76,11 @@ def test_one_device_sends_nothing_and_an_unknown_scheme_is_not_guessed() -> None
     passes: tuple[PassName, ...] = ("forward", "backward", "step")
     assert all(sent_bytes("ring", PROBLEM, name) == 0 for name in passes)
     assert all(sent_bytes("fused", replace(PROBLEM, devices=2), name) is None for name in passes)
+
+
+def test_what_pytorchs_own_ring_sends_has_as_many_key_heads_as_query_heads() -> None:
+    grouped = replace(PROBLEM, devices=4)
+    for name in ("forward", "backward", "step"):
+        sent = sent_bytes("context_parallel", grouped, name)
+        assert sent == 2 * (sent_bytes("ring", grouped, name) or 0)
+        assert sent == sent_bytes("ring", replace(grouped, kv_heads=8), name)

@@ -10,8 +10,10 @@ from functools import cache
 
 import pytest
 
-from compare.backends import BACKENDS, SEQUENCE_PARALLEL
+from compare.backends import BACKENDS, SEQUENCE_PARALLEL, variants
 
+SHARED = [(name, each) for name in BACKENDS for each in SEQUENCE_PARALLEL if each in variants(name)]
+ON_CPU = [shared for shared in SHARED if shared[1] != "context_parallel"]
 FAULTS = {
     "stale": {"ring": True, "allgather": False, "ulysses": False},
     "stale gradients": {"ring": True, "allgather": False, "ulysses": False},
@@ -28,7 +30,7 @@ def outcomes(backend: str, devices: int, fault: str = "", apart: bool = False) -
     launcher = BACKENDS[backend].launched(apart)
     simulated = f"--xla_force_host_platform_device_count={1 if launcher else devices}"
     environment["XLA_FLAGS"] = f"{simulated} --xla_backend_optimization_level=0"
-    launched = ["-m", "compare.launcher", *launcher, str(devices)] if launcher else []
+    launched = ["-m", "compare.worker.launcher", *launcher, str(devices)] if launcher else []
     command = [sys.executable, *launched, "-m", "tests.parallel.every", backend, str(devices)]
     command += [fault] if fault else ["few"] if apart else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
@@ -41,9 +43,8 @@ def outcomes(backend: str, devices: int, fault: str = "", apart: bool = False) -
     return found
 
 
-@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
 @pytest.mark.parametrize("devices", [1, 2, 4])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "variant"), ON_CPU)
 def test_it_is_attention_on_several_devices(backend: str, devices: int, variant: str) -> None:
     *shared, uneven, few_heads = outcomes(backend, devices)[variant]
     assert shared == ["ok"] * 3
@@ -53,7 +54,7 @@ def test_it_is_attention_on_several_devices(backend: str, devices: int, variant:
     assert few_heads == (refused if variant == "ulysses" and devices == 4 else "ok")
 
 
-@pytest.mark.parametrize("variant", SEQUENCE_PARALLEL)
+@pytest.mark.parametrize("variant", FAULTS["stale"])
 @pytest.mark.parametrize("devices", [2, 4])
 def test_it_is_attention_on_several_processes_of_jax(devices: int, variant: str) -> None:
     assert outcomes("jax", devices, apart=True)[variant] == ["ok"] * (4 // devices)
@@ -61,11 +62,18 @@ def test_it_is_attention_on_several_processes_of_jax(devices: int, variant: str)
 
 def test_a_fault_planted_in_several_processes_of_jax_is_found() -> None:
     found = outcomes("jax", 2, "stale", apart=True)
-    assert {variant: "WRONG" in "".join(found[variant]) for variant in SEQUENCE_PARALLEL} == FAULTS["stale"]
+    assert {variant: "WRONG" in "".join(found[variant]) for variant in FAULTS["stale"]} == FAULTS["stale"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_planted_fault_is_found(backend: str, fault: str) -> None:
     found = outcomes(backend, 2, fault)
-    assert {variant: "WRONG" in "".join(found[variant]) for variant in SEQUENCE_PARALLEL} == FAULTS[fault]
+    assert {variant: "WRONG" in "".join(found[variant]) for name, variant in ON_CPU if name == backend} == FAULTS[fault]
+
+
+@pytest.mark.parametrize("devices", [2, 4])
+def test_pytorchs_own_is_refused_without_gpus_and_where_the_ring_is(devices: int) -> None:
+    *shared, uneven, few_heads = outcomes("torch", devices)["context_parallel"]
+    assert {*shared, few_heads} == {"skip context_parallel: needs NVIDIA GPUs"}
+    assert uneven == outcomes("torch", devices)["ring"][-2]

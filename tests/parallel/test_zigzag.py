@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare import zigzag
 from compare.contract import Mask, visible
+from compare.maths import zigzag
 
 PROPERTY = settings(max_examples=100, deadline=None)
 

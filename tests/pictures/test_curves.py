@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from compare import curves, fronts
-from compare.floor import reached
+from compare.findings import curves, fronts
+from compare.findings.floor import reached
+from compare.findings.summary import device_time
 from compare.records import RESIDENT, Contender, Measurement
-from compare.summary import device_time
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 from tests.test_floor import rate

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare import publishing
 from compare.cli import main
+from compare.commands import publishing
+from compare.findings.summary import Estimate
 from compare.pictures import drawing, style
 from compare.records import Contender, Row
-from compare.summary import Estimate
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compare import results
 from compare.cli import main
+from compare.files import results
 from tests.run_fake import arguments, row
 
 

@@ -8,14 +8,14 @@ from time import perf_counter
 import msgspec
 import pytest
 
-from compare import results
 from compare.cli import main
-from compare.fleet import Fleet
-from compare.measuring import Session
-from compare.messages import Begin, End, Ended, Failed, Recompile, Repeat, Reply, Request, Stream, Turn
-from compare.pacing import SETTLE_S
+from compare.files import results
 from compare.records import Case, Contender
-from compare.turns import Turns
+from compare.run.fleet import Fleet
+from compare.worker.measuring import Session
+from compare.worker.messages import Begin, End, Ended, Failed, Recompile, Repeat, Reply, Request, Stream, Turn
+from compare.worker.pacing import SETTLE_S
+from compare.worker.turns import Turns
 from tests.fake_attn.device import DEVICE
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
 from tests.samples import problem

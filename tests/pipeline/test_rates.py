@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from compare import rating, results
 from compare.backends import BACKENDS
 from compare.cli import main
-from compare.measuring import Session
-from compare.messages import Failed
+from compare.files import results
+from compare.run import rating
+from compare.worker.measuring import Session
+from compare.worker.messages import Failed
 from tests.run_fake import FAKES, arguments, outcomes, run_of
 
 REAL = rating.rated
@@ -80,8 +81,8 @@ def test_an_array_is_never_smaller_than_four_caches(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_busy_moment_does_not_lower_the_rate_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compare import rates
     from compare.device_rate import Product, Rate
+    from compare.worker import rates
     from tests.fake_attn.device import DEVICE
 
     session, calls = Session("tests.fake_attn", "cpu", 1), []

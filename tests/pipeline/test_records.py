@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import backends, conditions, judge, judging, results, study
+from compare import backends
 from compare.cli import main
+from compare.commands import study
+from compare.files import results
+from compare.findings import conditions
 from compare.records import PASSES
+from compare.run import judge, judging
 from scripts import overhead
 from tests.fake_attn import adapter, profiler
 from tests.fake_attn.variants.naive import BACKWARD_NS, FORWARD_NS

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from compare.cli import main
-from compare.fleet import Fleet
-from compare.messages import Reply, Request, Turn
-from compare.pacing import MOST_PER_BLOCK
+from compare.findings.verdicts import compared
 from compare.records import PASSES, Contender, Measurement
-from compare.verdicts import compared
+from compare.run.fleet import Fleet
+from compare.worker.messages import Reply, Request, Turn
+from compare.worker.pacing import MOST_PER_BLOCK
 from tests.fake_attn import adapter
 from tests.run_fake import arguments, outcomes, row, rows_of, run_of, started_workers
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from compare import publishing, traces
 from compare.cli import main
-from compare.messages import End
+from compare.commands import publishing
 from compare.records import PASSES, Measurement, PassName
+from compare.run import traces
+from compare.worker.messages import End
 from tests.run_fake import arguments, outcomes, row, rows_of
 
 

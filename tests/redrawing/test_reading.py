@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from compare import processes, reach, reading
 from compare.circumstances import SCHEMA_VERSION, Line
+from compare.files import reading
+from compare.files.results import RESULTS
+from compare.findings import processes
 from compare.report import csv_table, markdown, page
-from compare.results import RESULTS
+from compare.run import reach
 from tests import samples
 from tests.reports.rendered import printed
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem, run

@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare import extent, publishing
 from compare.circumstances import Run
 from compare.cli import main
-from compare.entries import entries
+from compare.commands import publishing
+from compare.files.results import REPORT, RESULTS
+from compare.findings import extent
+from compare.findings.entries import entries
+from compare.findings.summary import device_time, ratio
 from compare.records import Row
 from compare.report import csv_table, markdown, terminal
-from compare.results import REPORT, RESULTS
-from compare.summary import device_time, ratio
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE, printed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compare.circumstances import Line
-from compare.results import RESULTS, Log
+from compare.files.results import RESULTS, Log
 from tests import samples
 
 

@@ -7,8 +7,8 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from compare.analysis import limits, spreads
-from compare.growth import AXES, growth, growth_word
+from compare.findings.analysis import limits, spreads
+from compare.findings.growth import AXES, growth, growth_word
 from compare.records import Measurement, Row
 from tests import samples
 from tests.reports.rendered import page, pair, part, printed

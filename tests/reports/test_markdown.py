@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from compare import gather, prediction
-from compare.analysis import seed_memory
+from compare.findings import gather
+from compare.findings.analysis import seed_memory
+from compare.maths import prediction
 from compare.records import Contender, Failure, Row
 from compare.report.markdown_text import code, escape
 from tests import samples

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare import reasons, results
 from compare.circumstances import Run
+from compare.files import results
 from compare.records import Kernel, Measurement, PassResult, Row
-from compare.report import terminal_reasons
+from compare.report import reasons, terminal_reasons
 from tests import samples
 from tests.reports.rendered import page, part
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem

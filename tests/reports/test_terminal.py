@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.naivety import NOT_NAIVE
+from compare.findings.summary import Estimate
+from compare.profile.naivety import NOT_NAIVE
 from compare.records import RESIDENT, Notice, Row
 from compare.report import format as fmt
 from compare.report import legend, terminal
-from compare.summary import Estimate
 from tests import samples
 from tests.reports.rendered import LONG, page, pair, part, printed, table_text
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem

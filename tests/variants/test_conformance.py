@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare import inputs
 from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, missing_modules, variants
+from compare.maths import inputs
 from compare.records import Agreement, Problem
 from scripts import conformance
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import composing, inputs, prediction
+from compare.maths import inputs, prediction
+from compare.worker import composing
 from tests.variants.test_conformance import adapter_of, problem
 
 jax = pytest.importorskip("jax")

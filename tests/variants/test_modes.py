@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare import inputs
 from compare.backends import BACKENDS, missing_modules
+from compare.maths import inputs
 from tests.variants.test_conformance import adapter_of, computed, judged, problem
 
 COMPILED = [(name, mode) for name, entry in BACKENDS.items() for mode in entry.modes[1:]]

@@ -1,4 +1,4 @@
-"""The position that `fused_cudnn` adds to an odd length is seen by nobody: with XLA's attention in cuDNN's place."""
+"""What `fused_cudnn` adds to an odd length to train is seen by nobody: with XLA's attention in cuDNN's place."""
 
 from __future__ import annotations
 
@@ -36,3 +36,5 @@ def test_an_added_position_changes_nothing(mask: str, q_len: int, kv_len: int, m
     for own, right in zip(passes(fused), passes(naive), strict=True):
         np.testing.assert_allclose(own, right, rtol=1e-4, atol=1e-5)
     assert seen == [("cudnn", 0, 0)]
+    np.testing.assert_allclose(fused.attention(q, k, v, mask=mask), passes(naive)[0], rtol=1e-4, atol=1e-5)
+    assert seen[1:] == [("cudnn", q_len % 2, kv_len % 2)]  # inference alone needs none

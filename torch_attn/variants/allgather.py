@@ -16,8 +16,8 @@ from torch_attn.blocks import Gradients, Part
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
-    T and S lie over the ranks as `compare.zigzag` says; the tensors hold those of this rank.  Raises ValueError for
-    shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
+    T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
+    for shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
     """
     return sequence.shared(_attend, q, k, v, mask, scale)
 

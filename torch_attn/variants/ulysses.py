@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from compare import contract, zigzag
+from compare import contract
+from compare.maths import zigzag
 from torch_attn import sequence
 from torch_attn.variants import fused
 
@@ -19,8 +20,8 @@ from torch_attn.variants import fused
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
-    T and S lie over the ranks as `compare.zigzag` says; the tensors hold those of this rank.  Raises ValueError for
-    shapes or a mask that do not fit, NotImplementedError for lengths or heads that the ranks cannot share.
+    T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
+    for shapes or a mask that do not fit, NotImplementedError for lengths or heads that the ranks cannot share.
     """
     parsed = contract.check(q.shape, k.shape, v.shape, mask)
     if sequence.devices() == 1:

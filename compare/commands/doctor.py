@@ -1,0 +1,109 @@
+"""``python -m compare doctor``: what is installed, what each framework sees, and whether it tells the truth."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from compare.backends import BACKENDS, backend, missing_modules
+from compare.circumstances import DeviceReport, Settings
+from compare.plan import devices
+from compare.records import PASSES, Contender, Device
+from compare.run.fleet import Fleet
+from compare.worker.messages import Failed, Finding, Probe, Probed
+
+TIMEOUT_S = 300.0
+STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
+Line = tuple[str, str, Finding]
+
+
+def examine(console: Console) -> bool:
+    """Print all findings; returns whether all that applies to this machine passes."""
+    lines: list[Line] = []
+    for name in BACKENDS:
+        if not console.is_terminal:
+            console.print(f"looking at {name}")
+        with console.status(f"looking at {name}"):
+            lines += of_backend(name)
+    console.print(table(lines))
+    failed = sum(finding.result == "fail" for _, _, finding in lines)
+    passed = sum(finding.result == "pass" for _, _, finding in lines)
+    console.print(f"{passed} passed, {failed} failed, {len(lines) - passed - failed} not applicable")
+    return not failed and passed > 0
+
+
+def of_backend(name: str) -> Iterator[Line]:
+    """What is installed, and what it does on each device."""
+    missing = missing_modules(name)
+    if missing:
+        text = f"not installed ({', '.join(missing)} missing): {backend(name).install}"
+        yield name, "", Finding(check="installed", result="not applicable", text=text)
+        return
+    yield from ((name, "cpu", each) for each in on_device(name, "cpu"))
+    if not devices.has_gpu_node():
+        yield name, "gpu", Finding(check="device", result="not applicable", text="this machine shows no GPU")
+    elif devices.blind_backends((naive(name),)):
+        text = f"there is a GPU that {name} cannot open; {devices.GPU_HINT}"
+        yield name, "gpu", Finding(check="device", result="fail", text=text)
+    else:
+        yield from ((name, "gpu", each) for each in on_device(name, "gpu"))
+
+
+def naive(name: str) -> Contender:
+    """A contender that sits in the backend's worker."""
+    return Contender(backend=name, variant="naive", mode=backend(name).modes[0])
+
+
+def on_device(name: str, device: Device) -> Iterator[Finding]:
+    """The findings of a worker of its own on one device."""
+    settings = Settings(
+        device=device,
+        passes=PASSES,
+        threads=devices.cpu_threads(),
+        malloc="recycle",
+        budget_s=1.0,
+        samples=None,
+        timeout_s=TIMEOUT_S,
+        seed=0,
+    )
+    reports: list[DeviceReport] = []
+    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+        fleet = Fleet(settings, Path(folder), reports.append)
+        try:
+            reply = fleet.ask(naive(name), Probe())
+        finally:
+            fleet.stop()
+    yield from (started(report) for report in reports)
+    yield from (missing_mode(mode, why) for report in reports for mode, why in report.missing_modes.items())
+    if isinstance(reply, Probed):
+        yield from reply.findings
+    else:
+        reason = reply.reason if isinstance(reply, Failed) else f"unexpected answer {type(reply).__name__}"
+        yield Finding(check="device", result="fail", text=reason)
+
+
+def started(report: DeviceReport) -> Finding:
+    """The device and the versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    return Finding(check="device", result="pass", text=f"{report.device_name}; {versions}")
+
+
+def missing_mode(mode: str, why: str) -> Finding:
+    """A mode that cannot run here."""
+    return Finding(check=f"mode {mode}", result="not applicable", text=why)
+
+
+def table(lines: Sequence[Line]) -> Table:
+    """One line per finding."""
+    found = Table("framework", "device", "check", "result", "what was seen", box=None, pad_edge=False)
+    before = ("", "")
+    for name, device, finding in lines:
+        said = (name, device) if (name, device) != before else ("", "")
+        before = (name, device)
+        found.add_row(*said, finding.check, Text(finding.result, style=STYLES[finding.result]), Text(finding.text))
+    return found

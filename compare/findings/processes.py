@@ -1,0 +1,58 @@
+"""Rows of several processes -> one row a case: the first process's, with what the others showed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from compare.findings.gather import outcome_of
+from compare.records import Contender, Measurement, Notice, PassResult, Problem, Row
+
+
+def joined(rows: Iterable[Row]) -> list[Row]:
+    """One row for each problem and contender, in order of first appearance."""
+    cases: dict[tuple[Problem, Contender], list[Row]] = {}
+    for row in rows:
+        cases.setdefault((row.problem, row.contender), []).append(row)
+    return [_case(found) for found in cases.values()]
+
+
+def _case(rows: Sequence[Row]) -> Row:
+    first, *others = rows
+    if not others or not isinstance(first, Measurement):
+        return first
+    reasons = {row.process: _why_apart(first, row) for row in others}
+    measured = [row for row in others if isinstance(row, Measurement) and not reasons[row.process]]
+    lost = [Notice(code="process-lost", text=f"process {at}: {reason}") for at, reason in reasons.items() if reason]
+    known = {(notice.code, notice.text) for notice in first.warnings}
+    more = [each for row in measured for each in row.warnings if (each.code, each.text) not in known]
+    disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
+    return replace(
+        first,
+        passes={name: _pass([(row.process, row.passes[name]) for row in (first, *measured)]) for name in first.passes},
+        stopped="budget" if any(row.stopped == "budget" for row in (first, *measured)) else first.stopped,
+        agreement=disagreeing[0] if disagreeing else first.agreement,
+        warnings=(*first.warnings, *dict.fromkeys(more), *lost),
+    )
+
+
+def _why_apart(first: Measurement, row: Row) -> str:
+    """Why a later process's row cannot stand beside the first one's; empty where it can."""
+    if not isinstance(row, Measurement):
+        return f"{outcome_of(row)}: {row.reason}"
+    if row.alone != first.alone:
+        return f"measured {'with' if row.alone else 'without'} the device to itself, unlike in process {first.process}"
+    return "its numbers were not judged" if row.agreement is None else ""
+
+
+def _pass(found: Sequence[tuple[int, PassResult]]) -> PassResult:
+    """The first process's samples with the others' beside them; of the peaks the highest."""
+    highest = max((each for _, each in found), key=lambda each: each.peak_bytes)
+    return replace(
+        found[0][1],
+        repeats=dict(found[1:]),
+        peak_bytes=highest.peak_bytes,
+        peak_source=highest.peak_source,
+        memory_over_time=highest.memory_over_time,
+    )

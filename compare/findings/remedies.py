@@ -1,0 +1,182 @@
+"""Rows -> what each remedy for the O(T^2) wall did, against naive float32 attention at the same sizes.
+
+Pure functions of records.  The remedies are those of the naive-attention result file: FlashAttention, gradient
+checkpointing, sparse attention, mixed precision; and the lean naive one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Literal
+
+import msgspec
+
+from compare.contract import parse_mask
+from compare.findings.analysis import measurements
+from compare.findings.gather import worst_of
+from compare.findings.summary import Estimate, device_time, paired_ratio, trusted, unpaired_ratio
+from compare.maths.prediction import score_bytes
+from compare.records import PASSES, Measurement, PassName, PassResult, Problem, Row, TensorError
+
+SameFunction = Literal["the same", "a rounding", "another"]
+
+FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
+    "FlashAttention",
+    "gradient checkpointing",
+    "sparse attention",
+    "mixed precision",
+    "lean naive",
+)
+BY_VARIANT = {
+    **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash"), FLASH),
+    **dict.fromkeys(("flex", "varlen", "tokamax_mosaic", "tokamax_triton"), FLASH),
+    "checkpoint": CHECKPOINT,
+    "naive_lean": LEAN,
+    "window": SPARSE,
+    "strided": SPARSE,
+}
+# Fused kernels that skip what a window hides; the others compute all of it and mask the most.
+SKIPS_WINDOW = ("jax:fused_chunked", "jax:fused_cudnn", "torch:flex", "torch:varlen")
+PREFERRED = ("ieee", "tf32", "default")  # arithmetic of a base; the default is another one in each framework
+
+
+class Solution(msgspec.Struct, frozen=True):
+    """One row beside naive float32: ratios of time per pass, of the highest peak and of what is saved, below 1 better.
+
+    ``paired``: formed within rounds.  Otherwise each of the two was measured by itself, one problem after the other.
+    """
+
+    row: Measurement
+    base: Measurement
+    remedies: tuple[str, ...]
+    function: SameFunction
+    times: dict[PassName, Estimate]
+    paired: bool
+    peak: float | None
+    saved: float | None
+    worst: TensorError | None
+
+
+def remedies_of(row: Measurement) -> tuple[str, ...]:
+    """The names of the remedies that a row applies; none for plain naive attention in float32.
+
+    None either for what holds all scores under a sparse mask: that is another function and no way out.
+    """
+    variant = row.ran or row.contender.variant
+    found = [BY_VARIANT[variant]] if variant in BY_VARIANT else []
+    if variant == "naive_lean" and row.contender.mode in ("compile", "graph"):  # where it is naive itself
+        found = []
+    if _sparse(row.problem):
+        if not {FLASH, SPARSE} & set(found):
+            return ()
+        windowed = parse_mask(row.problem.mask).kind == "window"
+        found += [SPARSE] if windowed and f"{row.contender.backend}:{variant}" in SKIPS_WINDOW else []
+    if row.problem.dtype != "float32":
+        found.append(MIXED)
+    return tuple(found)
+
+
+def function_of(row: Measurement, base: Measurement) -> SameFunction:
+    """Whether the row computes the function of its base."""
+    if row.problem.mask != base.problem.mask:
+        return "another"
+    return "the same" if row.problem.dtype == "float32" else "a rounding"
+
+
+def solutions(rows: Iterable[Row]) -> list[Solution]:
+    """Every row that applies a remedy and has a base, in the order of the rows."""
+    known = [row for row in measurements(rows) if trusted(row) and row.problem.devices == 1]
+    bases: dict[tuple[object, ...], list[Measurement]] = {}
+    for row in known:
+        if row.contender.variant == "naive" and row.problem.dtype == "float32":
+            bases.setdefault(_sizes(row), []).append(row)
+    found = ((row, base_of(row, bases.get(_sizes(row), ())), remedies_of(row)) for row in known)
+    return [solution(row, base, named) for row, base, named in found if base is not None and named]
+
+
+def by_sizes(found: Iterable[Solution]) -> list[list[Solution]]:
+    """The solutions of each size, of all backends together, the one with the most scores first."""
+    groups: dict[tuple[object, ...], list[Solution]] = {}
+    for each in found:
+        groups.setdefault(_sizes(each.base)[1:], []).append(each)
+    return sorted(groups.values(), key=lambda group: -group[0].base.problem.layers * score_bytes(group[0].base.problem))
+
+
+def base_of(row: Measurement, bases: Sequence[Measurement]) -> Measurement | None:
+    """Of naive float32 of the same backend at the same sizes that of the same mode if there is one, and the same mask.
+
+    Of float32 in the same matmul precision; of 16 bits it is IEEE where that was measured.
+    A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
+    """
+    masks = ("causal", "full") if _sparse(row.problem) else (row.problem.mask,)
+    single = row.problem.dtype == "float32"
+    fitting = [
+        each
+        for each in bases
+        if each.problem.mask in masks and (not single or each.problem.matmul_precision == row.problem.matmul_precision)
+    ]
+
+    def rank(each: Measurement) -> tuple[int, bool, int]:
+        other_mode = each.contender.mode != row.contender.mode
+        return PREFERRED.index(each.problem.matmul_precision), other_mode, masks.index(each.problem.mask)
+
+    return min(fitting, key=rank, default=None)
+
+
+def _sparse(problem: Problem) -> bool:
+    return parse_mask(problem.mask).kind in ("window", "strided")
+
+
+def _sizes(row: Measurement) -> tuple[object, ...]:
+    where = row.problem
+    shape = (where.batch, where.q_len, where.kv_len, where.heads, where.kv_heads, where.head_dim)
+    return (row.contender.home, *shape, where.layers, where.layout, where.seed)
+
+
+def solution(row: Measurement, base: Measurement, named: tuple[str, ...]) -> Solution:
+    """One row beside its base."""
+    paired = row.problem == base.problem and not row.alone and not base.alone
+    form = paired_ratio if paired else unpaired_ratio
+    shared = [name for name in PASSES if name in row.passes and name in base.passes]
+    return Solution(
+        row=row,
+        base=base,
+        remedies=named,
+        function=function_of(row, base),
+        times={name: form(row.passes[name], base.passes[name]) for name in shared},
+        paired=paired,
+        peak=_share(*peaks(row, base)),
+        saved=_share(row.saved_bytes, base.saved_bytes),
+        worst=worst_of(row),
+    )
+
+
+def highest(row: Measurement) -> PassResult | None:
+    """The pass with the highest peak."""
+    return max(row.passes.values(), key=lambda each: each.peak_bytes, default=None)
+
+
+def peaks(row: Measurement, base: Measurement) -> tuple[int | None, int | None]:
+    """The highest peak of each, weighed in one way: as reported if by one source, else by what XLA planned for both."""
+    one, other = highest(row), highest(base)
+    if one is None or other is None:
+        return None, None
+    if one.peak_source == other.peak_source:
+        return one.peak_bytes, other.peak_bytes
+    planned = [[each.buffer_bytes for each in of.passes.values() if each.buffer_bytes] for of in (row, base)]
+    return max(planned[0], default=None), max(planned[1], default=None)
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def for_memory(found: Iterable[Solution]) -> list[Solution]:
+    """Least memory first, in bytes, whatever the framework."""
+    return sorted(found, key=lambda each: peak.peak_bytes if (peak := highest(each.row)) else inf)
+
+
+def for_time(found: Iterable[Solution]) -> list[Solution]:
+    """Fastest first, in seconds, whatever the framework, by the last of the passes that were measured."""
+    return sorted(found, key=lambda each: device_time(each.row.passes[[*each.times][-1]]).median if each.times else inf)

@@ -1,0 +1,67 @@
+"""Which device a run goes to, found out without importing a framework into this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from compare.backends import backend
+from compare.plan import interpreters
+from compare.records import Contender, Device
+
+GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+PROBE_TIMEOUT_S = 120
+GPU_HINT = "for JAX install the extra: pip install '.[cuda]'; for PyTorch a CUDA build"
+
+
+def has_gpu_node() -> bool:
+    """Whether the system shows a GPU at all; cheap, and false on most machines without one."""
+    return any(Path(node).exists() for node in GPU_NODES)
+
+
+def blind_backends(contenders: Iterable[Contender]) -> list[str]:
+    """The backends that cannot open a GPU, each in each interpreter tried in a process of its own, all at once."""
+    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+        probes = {each.home: _probe(each, Path(folder)) for each in {each.home: each for each in contenders}.values()}
+        return [home for home, process in probes.items() if not _succeeded(process)]
+
+
+def _probe(contender: Contender, folder: Path) -> subprocess.Popen[bytes]:
+    code = f"from {backend(contender.backend).package}.adapter import Adapter; Adapter('gpu', 1)"
+    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    if contender.python:
+        environment = interpreters.environment(environment, interpreters.source(folder))
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([contender.python or sys.executable, "-c", code], env=environment, **quiet)  # type: ignore[call-overload,no-any-return]
+
+
+def _succeeded(process: subprocess.Popen[bytes]) -> bool:
+    try:
+        return process.wait(PROBE_TIMEOUT_S) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return False
+
+
+def choose(asked: Device | None, contenders: Sequence[Contender]) -> tuple[Device, str]:
+    """The device of a run: the one asked for, else a GPU that all backends see, else the CPU; and a note on the choice.
+
+    Raises ValueError where a GPU is asked for and a backend sees none.
+    """
+    if asked == "cpu" or (asked is None and not has_gpu_node()):
+        return "cpu", ""
+    blind = blind_backends(contenders) if has_gpu_node() else list(dict.fromkeys(each.home for each in contenders))
+    if asked == "gpu" and blind:
+        raise ValueError(f"--device gpu: {' and '.join(blind)} can open no GPU here; possible: cpu ({GPU_HINT})")
+    if blind:
+        return "cpu", f"on the CPU, because {' and '.join(blind)} can open no GPU here; {GPU_HINT}"
+    return "gpu", ""
+
+
+def cpu_threads() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

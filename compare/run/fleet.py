@@ -1,0 +1,187 @@
+"""The workers of a run: one live process per seat, started when first asked, replaced when it must be.
+
+A seat is a backend in one interpreter, whose contenders share the process, or with ``--workers contender`` each
+contender by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from compare.backends import backend
+from compare.circumstances import DeviceReport, Settings
+from compare.plan import interpreters
+from compare.records import Contender
+from compare.run.workers import Launched, WorkerProcess
+from compare.worker import environment
+from compare.worker.messages import Failed, Finish, Finished, Reply, Request, Start, Started, Unsupported
+from compare.worker.resident import available_bytes, of_process
+
+Answer = TypeVar("Answer")
+
+
+class Fleet:
+    """Asks a contender's worker and keeps the rest out of sight: starting, replacing, ending."""
+
+    def __init__(self, settings: Settings, folder: Path, started: Callable[[DeviceReport], None]) -> None:
+        self._settings, self._folder, self._started = settings, folder, started
+        self._live: dict[str, WorkerProcess] = {}
+        self._refused: dict[str, Failed | Unsupported] = {}
+        self._held: dict[str, int] = {}
+        self._devices = 1
+        self._spawned = 0
+        self.reports: dict[str, DeviceReport] = {}
+
+    def environment(self, contender: Contender | None = None) -> dict[str, str]:
+        """The environment of every worker of this run; another interpreter has compile caches of its own."""
+        inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
+        if not contender or not contender.python:
+            return inherited | environment.fair(self._settings, self._folder)
+        caches = self._folder / plain(contender.home)
+        caches.mkdir(exist_ok=True)
+        fair = environment.fair(self._settings, caches)
+        return interpreters.environment(inherited, interpreters.source(self._folder)) | fair
+
+    def lay_over(self, devices: int) -> None:
+        """So many devices share the sequences that follow; workers for another number end."""
+        if devices != self._devices:
+            self.stop()
+            self._refused.clear()
+            self._devices = devices
+
+    def seat(self, contender: Contender) -> str:
+        """Which worker the contender sits in."""
+        return contender.name if self._settings.workers == "contender" else contender.home
+
+    def start(self, contender: Contender) -> Failed | Unsupported | None:
+        """Make sure that the contender's worker is up; one that once could not start is not tried again."""
+        seat = self.seat(contender)
+        if seat in self._live or seat in self._refused:
+            return self._refused.get(seat)
+        self._live[seat] = self._spawn(self.environment(contender), contender)
+        reply = self._live[seat].ask(self._start_request(contender), self._settings.timeout_s)
+        if not isinstance(reply, Started):
+            self.drop(seat)
+            self._refused[seat] = reply if isinstance(reply, Failed | Unsupported) else unexpected(reply)
+            return self._refused[seat]
+        if contender.home not in self.reports:
+            self.reports[contender.home] = reply.report
+            self._started(reply.report)
+        return None
+
+    def _spawn(self, variables: dict[str, str], contender: Contender) -> WorkerProcess:
+        entry, launched = backend(contender.backend), None
+        self._spawned += 1
+        if self._devices > 1:
+            launcher = entry.launched(self._settings.process_per_device)
+            variables |= environment.of_devices(self._settings, self._devices, bool(launcher))
+            if launcher:
+                launched = Launched(launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason")
+        log = self._folder / f"{plain(self.seat(contender))}.log"
+        return WorkerProcess(variables, log, launched=launched, python=contender.python)
+
+    def _start_request(self, contender: Contender) -> Start:
+        entry = backend(contender.backend)
+        processes = self._devices if entry.launched(self._settings.process_per_device) else 1
+        return Start(
+            backend=contender.home,
+            package=entry.package,
+            python=contender.python,
+            device=self._settings.device,
+            threads=max(1, self._settings.threads // processes),
+            devices=self._devices,
+            cache=self._settings.cache,
+        )
+
+    def ask(self, contender: Contender, request: Request) -> Reply:
+        """The reply of the contender's worker, started if it must be."""
+        failed = self.start(contender)
+        return failed or self._ask(self.seat(contender), request)
+
+    def _ask(self, seat: str, request: Request) -> Reply:
+        """A live worker's reply; any failure but a refusal ends it, so that the next request meets a fresh one."""
+        reply: Reply = self._live[seat].ask(request, self._settings.timeout_s)
+        if isinstance(reply, Failed):
+            self.drop(seat)
+        return reply
+
+    def ask_fresh(self, contender: Contender, request: Request, variables: dict[str, str]) -> Reply:
+        """Ask a process of its own, with other environment variables, that ends after the answer."""
+        own = {key: value for key, value in self.environment(contender).items() if key not in environment.RECYCLE}
+        worker = self._spawn(own | variables, contender)
+        try:
+            reply: Reply = worker.ask(self._start_request(contender), self._settings.timeout_s)
+            if isinstance(reply, Started):
+                reply = worker.ask(request, self._settings.timeout_s)
+            return reply
+        finally:
+            worker.stop()
+
+    def finish(self, needed_bytes: int) -> None:
+        """End of a problem: forget it everywhere, and replace the workers whose pools could starve the next one."""
+        for seat in list(self._live):
+            reply = self._ask(seat, Finish())
+            self._held[seat] = reply.held_bytes if isinstance(reply, Finished) else 0
+        for seat in list(self._live):
+            if self._starves(seat, needed_bytes):
+                self.drop(seat)
+
+    def _starves(self, seat: str, needed_bytes: int) -> bool:
+        """Whether what a worker keeps for itself leaves too little for all contenders of the next problem."""
+        if self._settings.device == "cpu":  # its malloc keeps freed pages
+            free = available_bytes()
+            return free is not None and len(self._live) * needed_bytes > free
+        total_bytes = min(report.total_bytes for report in self.reports.values())
+        return self._held[seat] + len(self._live) * needed_bytes > total_bytes
+
+    def resident_bytes(self) -> int:
+        """Memory of this machine that the live workers hold."""
+        return sum(of_process(pid) for worker in self._live.values() for pid in worker.pids)
+
+    def pids(self) -> list[int]:
+        """Process ids of the live workers."""
+        return [pid for worker in self._live.values() for pid in worker.pids]
+
+    def pid(self, seat: str) -> int | None:
+        """Process id of a live worker."""
+        return self._live[seat].pid if seat in self._live else None
+
+    def drop(self, seat: str) -> None:
+        """End a worker."""
+        worker = self._live.pop(seat, None)
+        if worker:
+            worker.stop()
+
+    def stop(self) -> None:
+        """End all workers."""
+        for seat in list(self._live):
+            self.drop(seat)
+
+
+def plain(seat: str) -> str:
+    """A seat as the name of a file; of a user's function it holds a path."""
+    return re.sub(r"[^\w.#@-]", "-", seat)
+
+
+class Broken(Exception):
+    """A contender failed in the middle of a block."""
+
+    def __init__(self, contender: Contender, failed: Failed) -> None:
+        super().__init__(failed.reason)
+        self.contender, self.failed = contender, failed
+
+
+def expected(contender: Contender, reply: Reply, kind: type[Answer]) -> Answer:
+    """The reply, or Broken where it is of another kind."""
+    if not isinstance(reply, kind):
+        raise Broken(contender, reply if isinstance(reply, Failed) else unexpected(reply))
+    return reply
+
+
+def unexpected(reply: Reply) -> Failed:
+    """A reply of the wrong kind, as a failure."""
+    return Failed(status="ERROR", stage="reply", reason=f"unexpected answer {type(reply).__name__}")

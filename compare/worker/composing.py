@@ -1,0 +1,100 @@
+"""Inside the worker: from a contender and a problem to the function of q, k and v that is timed.
+
+Neutral to the framework: arrays are moved about by methods that all of them have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compare.backends import SEQUENCE_PARALLEL, Adapter, Devices
+from compare.contract import parse_mask
+from compare.maths import inputs, zigzag
+from compare.records import Contender, Layout, Problem
+from compare.worker import own_kernel
+
+Attention = Callable[..., Any]
+Array = NDArray[Any]
+
+
+class Found(NamedTuple):
+    """A contender's function, and for a variant that chooses among others how to ask it for the name of its choice."""
+
+    attention: Attention
+    chosen: Callable[..., str] | None
+
+
+def find(package: str, contender: Contender) -> Found:
+    """The function that a contender names."""
+    if own_kernel.is_own(contender.variant):
+        return Found(partial(own_kernel.load(contender.variant), scale=None), None)
+    module = import_module(f"{package}.variants.{contender.variant}")
+    return Found(module.attention, getattr(module, "chosen", None))
+
+
+def composed(attention: Attention, package: str, problem: Problem) -> Attention:
+    """The function on arrays in the problem's layout: its mask, and as many layers as it has."""
+
+    def masked(q: Any, k: Any, v: Any) -> Any:
+        return attention(q, k, v, mask=problem.mask)
+
+    layers = masked
+    if problem.layers > 1:
+        layers = import_module(f"{package}.stack").stacked(masked, problem.layers)
+    if problem.layout == "btnh":
+        return layers
+
+    def turned(q: Any, k: Any, v: Any) -> Any:
+        return layers(*(each.swapaxes(1, 2) for each in (q, k, v))).swapaxes(1, 2)
+
+    return turned
+
+
+def chosen(found: Found, problem: Problem, inputs: tuple[Any, ...]) -> str:
+    """The name of the variant that a choosing one runs on these inputs; empty for all others."""
+    if found.chosen is None:
+        return ""
+    q, k, v = (each if problem.layout == "btnh" else each.swapaxes(1, 2) for each in inputs[:3])
+    return found.chosen(q, k, v, parse_mask(problem.mask))
+
+
+def refusal(problem: Problem, variant: str) -> str:
+    """Why several devices cannot share a problem in a variant; empty where they can, or where there is one device."""
+    if problem.devices == 1:
+        return ""
+    if variant not in SEQUENCE_PARALLEL and not own_kernel.is_own(variant):
+        return f"runs on one device; {problem.devices} devices share {', '.join(SEQUENCE_PARALLEL)}"
+    if problem.layout != "btnh":
+        return f"several devices share layout btnh, not {problem.layout}"
+    return zigzag.refusal(problem.q_len, problem.kv_len, parse_mask(problem.mask), problem.devices)
+
+
+def put(problem: Problem, adapter: Adapter, devices: Devices | None) -> tuple[Any, ...]:
+    """q, k, v and dO of a problem on the device, or each over the devices that share it."""
+    if devices is None:
+        return tuple(adapter.put(laid_out(each, problem.layout), problem.dtype) for each in inputs.draw(problem))
+    return tuple(devices.put(each[:, _positions(problem, each)], problem.dtype) for each in inputs.draw(problem))
+
+
+def numbers(result: Any, problem: Problem, adapter: Adapter, devices: Devices | None) -> NDArray[np.float32]:
+    """A result as [B, T, N, H] on the host."""
+    if devices is None:
+        return laid_out(adapter.numpy(result), problem.layout)
+    found = devices.numpy(result)
+    return found[:, np.argsort(_positions(problem, found))]
+
+
+def _positions(problem: Problem, array: Array) -> Array:
+    causal = parse_mask(problem.mask).kind == "causal"
+    return zigzag.positions(array.shape[1], problem.devices, causal)
+
+
+def laid_out(array: Array, layout: Layout) -> Array:
+    """An array [B, T, N, H] as it lies in memory by a layout, or back: turning twice turns nothing."""
+    return array if layout == "btnh" else np.ascontiguousarray(array.swapaxes(1, 2))
