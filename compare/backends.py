@@ -7,6 +7,7 @@ variant is one file there with a function ``attention``.  CONTRIBUTING.md has bo
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
@@ -149,6 +150,9 @@ class Adapter(Protocol):
     def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
         """The array on the device, in its dtype."""
 
+    def outline(self, shape: tuple[int, ...], dtype: Dtype, trained: bool) -> Any:
+        """What looks like an array on the device, and like one that is trained, and takes no memory."""
+
     def numpy(self, array: Any) -> NDArray[np.float32]:
         """A device array as float32 on the host."""
 
@@ -189,30 +193,6 @@ class Adapter(Protocol):
         """Forget compiled programs and give back what memory can be given back."""
 
 
-class Devices(Protocol):
-    """Several devices that share a sequence, in ``devices.py`` of a backend that has variants for it."""
-
-    rank: int
-    count: int
-
-    def __init__(self, device: Device, count: int) -> None: ...
-
-    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
-        """This process's positions of [B, T, N, H], whose positions lie in the order of the devices."""
-
-    def numpy(self, array: Any) -> NDArray[np.float32]:
-        """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
-
-    def shifted(self, array: Any) -> Any:
-        """On each device what the one before it has of [B, T, N, H]."""
-
-    def slowest(self, seconds: float) -> float:
-        """The longest time of all processes, so that they decide alike."""
-
-    def meet(self) -> None:
-        """Go on when all processes have come here."""
-
-
 TraceFactory = Callable[..., AbstractContextManager[list[Trace]]]
 
 
@@ -238,6 +218,13 @@ def package_file(name: str, relative: str) -> Path | None:
     roots = spec.submodule_search_locations if spec else None
     paths = [Path(root) / relative for root in roots or ()]
     return next((path for path in paths if path.exists()), None)
+
+
+def refuses(name: str, variant: str) -> bool:
+    """Whether a variant can say beforehand what it refuses: by a function ``refusal`` or ``chosen`` in its file."""
+    path = package_file(name, f"variants/{variant}.py")
+    body = ast.parse(path.read_text(encoding="utf-8")).body if path else []
+    return any(isinstance(node, ast.FunctionDef) and node.name in ("refusal", "chosen") for node in body)
 
 
 def variants(name: str) -> list[str]:

@@ -151,6 +151,10 @@ class Adapter:
         placed: Array = jax.device_put(jnp.asarray(array, dtype=dtype), self._device)
         return placed
 
+    def outline(self, shape: tuple[int, ...], dtype: Dtype, trained: bool) -> Any:
+        """What looks like an array on the device and takes no memory; JAX trains every array alike."""
+        return jax.ShapeDtypeStruct(shape, jnp.dtype(dtype))  # type: ignore[no-untyped-call]
+
     def numpy(self, array: Array) -> NDArray[np.float32]:
         """A device array as float32 on the host."""
         return np.asarray(array.astype(jnp.float32))

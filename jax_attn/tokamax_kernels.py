@@ -20,7 +20,7 @@ def call(kernel: Kernel, q: Array, k: Array, v: Array, mask: Mask, scale: float 
     Raises NotImplementedError for what `refusal` names, and for what tokamax's kernel does not do.
     """
     if reason := refusal(kernel, q, k, mask):
-        raise NotImplementedError(f"tokamax: {reason}")
+        raise NotImplementedError(reason)
     tokamax: Any = import_module("tokamax")
     out: Array = tokamax.dot_product_attention(
         q,
@@ -37,13 +37,13 @@ def call(kernel: Kernel, q: Array, k: Array, v: Array, mask: Mask, scale: float 
 def refusal(kernel: Kernel, q: Array, k: Array, mask: Mask) -> str:
     """Why tokamax has nothing for this here; empty where only its kernel can tell."""
     if jax.default_backend() != "gpu":
-        return "needs an NVIDIA GPU"
+        return "tokamax: needs an NVIDIA GPU"
     if find_spec("tokamax") is None:
-        return "is not installed; on Python 3.12 and newer: pip install '.[tokamax]'"
+        return "tokamax: is not installed; on Python 3.12 and newer: pip install '.[tokamax]'"
     if not q.size or not k.size:
-        return "needs at least one query and one key"
+        return "tokamax: needs at least one query and one key"
     if mask.kind == "strided":
-        return "has no strided mask"
+        return "tokamax: has no strided mask"
     if mask.kind == "window" and kernel == "triton":
-        return "its Triton kernel would hold a whole T x S mask for a window"
+        return "tokamax: its Triton kernel would hold a whole T x S mask for a window"
     return ""

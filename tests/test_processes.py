@@ -139,4 +139,4 @@ def test_peaks_are_the_highest_and_warnings_are_said_once() -> None:
 
 def test_what_the_first_process_could_not_measure_stays_so() -> None:
     lost = samples.out_of_memory(WHERE, EAGER)
-    assert processes.joined([lost, in_process(1)]) == [lost, in_process(1)]
+    assert processes.joined([lost, in_process(1)]) == [in_process(1), lost]

@@ -161,8 +161,8 @@ def test_a_worker_killed_in_mid_run_is_a_crash_and_the_other_goes_on(
 
     def kill(self: study.Study, problem: Problem, text: str) -> None:
         stage(self, problem, text)
-        if text.startswith("rounds 1 to ") and (pid := runners[0]._fleet.pid("torch")):
-            os.kill(pid, signal.SIGKILL)
+        if text.startswith("rounds 1 to ") and (worker := runners[0]._fleet._live.get("torch")):
+            os.kill(worker.pid, signal.SIGKILL)
 
     monkeypatch.setattr(runner.OneProcess, "__init__", remember)
     monkeypatch.setattr(study.Study, "stage", kill)

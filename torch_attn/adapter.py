@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch._dynamo.utils import compile_times as dynamo_compile_times
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
 from compare.records import Device, Dtype, Precision
@@ -124,6 +125,11 @@ class Adapter:
     def put(self, array: NDArray[np.float32], dtype: Dtype) -> Tensor:
         """The array on the device, in its dtype."""
         return torch.from_numpy(array).to(self._device, getattr(torch, dtype))
+
+    def outline(self, shape: tuple[int, ...], dtype: Dtype, trained: bool) -> Any:
+        """What looks like an array on the device, and like one that is trained, and takes no memory."""
+        with FakeTensorMode():
+            return torch.empty(shape, dtype=getattr(torch, dtype), device=self._device, requires_grad=trained)
 
     def numpy(self, array: Tensor) -> NDArray[np.float32]:
         """A device array as float32 on the host."""

@@ -14,6 +14,7 @@ from compare.records import Measurement, PassName, PassResult, Row
 
 Goal = Literal["latency", "training", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "training", "memory")
+OVER_LIMIT = "over the memory limit"
 
 
 def passes_for(row: Measurement, goal: Goal) -> tuple[PassName, ...]:
@@ -90,5 +91,5 @@ def objection(row: Row | None, goal: Goal, limit_bytes: int | None) -> str:
     if row.alone:
         return "had the device to itself, so it took no turns with the others"
     if limit_bytes is not None and peak_bytes(row, goal) > limit_bytes:
-        return "is over the memory limit"
+        return OVER_LIMIT
     return ""

@@ -32,7 +32,10 @@ SEVERAL: dict[str, Any] = {"action": "extend", "nargs": "+"}  # values; a repeat
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors are one line and exit code 2."""
+    """Errors are one line and exit code 2, and an option is typed as it is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False} | settings)
 
     def error(self, message: str) -> NoReturn:
         """One line, no usage text."""
@@ -51,10 +54,10 @@ def doctor_parser() -> Parser:
     return Parser(
         prog="compare doctor",
         description="What is installed, which devices each framework sees, whether its profiler delivers device and "
-        "memory events there, which arithmetic its products have, and whether known work (bytes, FLOPs) takes the time "
-        "that it should.",
-        epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.",
-        allow_abbrev=False,
+        "memory events there, which arithmetic its products have, whether known work (bytes, FLOPs) takes the time "
+        "that it should, and whether other processes keep the machine busy.",
+        epilog="Exit code 0 where all that applies to this machine passes, 3 where something fails.  A busy machine is "
+        "said and fails nothing.",
     )
 
 
@@ -64,7 +67,6 @@ def build_parser() -> Parser:
         prog="compare",
         description="Which attention should I choose, JAX or PyTorch, and how sure am I?  Measures device time, memory "
         "and numeric agreement of the same attention in both frameworks, side by side.",
-        allow_abbrev=False,
         epilog="Options that take several values make a sweep: their product is measured.  Commands beside it, each "
         "with a --help of its own: `python -m compare doctor` checks what is installed, and whether each framework and "
         "its profiler tell the truth about known work; `report` draws reports anew from results, `merge` joins them, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,29 +13,42 @@ from rich.text import Text
 
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import DeviceReport, Settings
+from compare.commands import load
 from compare.plan import devices
 from compare.records import PASSES, Contender, Device
 from compare.run.fleet import Fleet
 from compare.worker.messages import Failed, Finding, Probe, Probed
 
 TIMEOUT_S = 300.0
-STYLES = {"pass": "green", "fail": "bold red", "not applicable": "dim"}
+STYLES = {"pass": "green", "fail": "bold red", "busy": "yellow", "not applicable": "dim"}
+MACHINE = "machine"  # in the place of a framework
 Line = tuple[str, str, Finding]
 
 
 def examine(console: Console) -> bool:
     """Print all findings; returns whether all that applies to this machine passes."""
     lines: list[Line] = []
-    for name in BACKENDS:
+    for name in (MACHINE, *BACKENDS):
         if not console.is_terminal:
             console.print(f"looking at {name}")
         with console.status(f"looking at {name}"):
-            lines += of_backend(name)
+            lines += of_machine() if name == MACHINE else of_backend(name)
     console.print(table(lines))
-    failed = sum(finding.result == "fail" for _, _, finding in lines)
-    passed = sum(finding.result == "pass" for _, _, finding in lines)
-    console.print(f"{passed} passed, {failed} failed, {len(lines) - passed - failed} not applicable")
-    return not failed and passed > 0
+    counts = Counter(finding.result for _, _, finding in lines)
+    console.print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['not applicable']} not applicable")
+    if counts["busy"]:
+        console.print(
+            "The machine is busy: what was seen of known work may be off, and so would be what a run measures."
+        )
+    working = any(finding.result == "pass" for name, _, finding in lines if name != MACHINE)
+    return not counts["fail"] and working
+
+
+def of_machine() -> Iterator[Line]:
+    """What else it does, looked at before anything of this program runs."""
+    yield MACHINE, "cpu", load.of_cpus()
+    if devices.has_gpu_node():
+        yield MACHINE, "gpu", load.of_gpu()
 
 
 def of_backend(name: str) -> Iterator[Line]:

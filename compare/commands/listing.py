@@ -10,7 +10,10 @@ from compare.contract import MASKS
 from compare.plan import cases
 from compare.plan.cases import Plan
 from compare.plan.presets import PRESETS
-from compare.records import DTYPES, PASSES, PRECISIONS
+from compare.records import DTYPES, PASSES, PRECISIONS, Case
+from compare.report.format import one_line, plural
+from compare.report.words import listed
+from compare.run import foresight
 from compare.worker.resident import available_bytes
 
 
@@ -44,28 +47,33 @@ def show_choices(console: Console) -> int:
 
 
 def show_plan(plan: Plan, console: Console) -> int:
-    """The cases in order, with what each needs and how long it may take."""
-    device, passes = plan.settings.device, plan.settings.passes
-    table = Table("#", "problem", title=f"{device}: cases in order", title_justify="left")
+    """The cases in order, with what each needs and how long it may take; what will be skipped takes no time."""
+    with console.status("which of them can run?"):
+        refused = foresight.refusals(plan)
+    free = available_bytes() if plan.settings.device == "cpu" else None
+    table = Table("#", "problem", title=f"{plan.settings.device}: cases in order", title_justify="left")
     table.add_column("contender", overflow="fold")  # the end of a name may be all that tells it from another
     table.add_column("needs MB", justify="right")
     table.add_column("about s", justify="right")
-    free = available_bytes() if device == "cpu" else None
-    total_s, skipped = cases.START_S[plan.settings.device], 0
+    total_s, skipped = cases.START_S[plan.settings.device], dict[str, list[str]]()
     for number, problem in enumerate(plan.problems, 1):
         seconds = cases.case_s(problem, plan.settings) * plan.settings.processes
         for at, contender in enumerate(plan.contenders):
-            needed = cases.case_bytes(problem, passes, contender)
-            fits = free is None or needed * plan.worker_count <= free
-            total_s, skipped = total_s + seconds * fits, skipped + (not fits)
+            needed = cases.case_bytes(problem, plan.settings.passes, contender)
             heading = (str(number), problem.label) if at == 0 else ("", "")
-            table.add_row(*heading, contender.name, f"{needed / 1e6:.0f}", f"{seconds:.0f}" if fits else "skipped")
+            reason = refused.get(Case(problem=problem, contender=contender), "")
+            if free is not None and needed * plan.worker_count > free:
+                reason = f"needs more than the {free / 1e9:.1f} GB of memory that are available"
+            if reason:
+                skipped.setdefault(reason, []).append(contender.name)
+            else:
+                total_s += seconds
+            table.add_row(*heading, contender.name, f"{needed / 1e6:.0f}", "skipped" if reason else f"{seconds:.0f}")
     console.print(table)
-    if free is not None and skipped:
-        console.print(
-            f"{skipped} cases need more than the {free / 1e9:.1f} GB of memory that are available", markup=False
-        )
-    count = len(plan.problems) * len(plan.contenders) - skipped
+    for reason, names in skipped.items():
+        text = f"{plural(len(names), 'case')} skipped, {listed([*dict.fromkeys(names)])}: {reason}"
+        console.print(one_line(text), markup=False, highlight=False)
+    count = len(plan.problems) * len(plan.contenders) - sum(map(len, skipped.values()))
     time = f"{total_s:.0f} s" if total_s < 100 else f"{total_s / 60:.0f} minutes"
     console.print(f"{count} cases, about {time}; results would go to {plan.out}", markup=False)
     return 0

@@ -79,6 +79,7 @@ class Display:
 
     def stage(self, problem: Problem, text: str) -> None:
         """What is being done now."""
+        text = one_line(text)
         self._text = f"{problem.label}: {text}"
         quiet = "rounds " in text and "rounds " in self._last
         if not self._console.is_terminal and not quiet:

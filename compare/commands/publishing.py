@@ -115,7 +115,8 @@ def pictures(run: Run, rows: Sequence[Row]) -> list[Picture]:
 def lacking(name: Format) -> str:
     """Why a format cannot be had here; empty where it can."""
     absent = [module for module in NEEDS.get(name, ()) if not installed(module)]
-    return f"without {FILES[name]}: {' and '.join(absent)} is not installed ({INSTALL})" if absent else ""
+    verb = "is" if len(absent) == 1 else "are"
+    return f"without {FILES[name]}: {' and '.join(absent)} {verb} not installed ({INSTALL})" if absent else ""
 
 
 def installed(module: str) -> bool:

@@ -21,7 +21,6 @@ def merge_parser() -> Parser:
         description="Join the results of several runs of one study, most often the shards of a sweep, in one file and "
         "one report.  Merging again, or what was merged before, changes nothing.",
         epilog="Runs of other settings, devices or versions are refused, with the difference.",
-        allow_abbrev=False,
     )
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", required=True, help="a new or empty folder")
@@ -35,7 +34,6 @@ def report_parser() -> Parser:
         description="Draw the reports anew from the results of one or several runs of one study.  Needs neither "
         "framework.  A line that is damaged is named and left out.",
         epilog="Without -o one format goes to the standard output.",
-        allow_abbrev=False,
     )
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files")
     parser.add_argument(
@@ -56,7 +54,6 @@ def select_parser() -> Parser:
         description="Which contender to take for a mix of shapes: by how much, how sure, at what cost, and where along "
         "the sequence the choice flips.  None is named where the intervals do not tell the first from the next.",
         epilog="Exit code 0 with an answer or an honest 'no winner', 2 for bad input.  docs/choosing.md is a tutorial.",
-        allow_abbrev=False,
     )
     parser.add_argument(
         "results", nargs="+", type=Path, metavar="RESULTS", help="folders of runs, or their files; --max-seq-len's too"
@@ -94,7 +91,6 @@ def diff_parser() -> Parser:
         "changes results is refused, with the difference.",
         epilog="Exit code 0 where nothing got worse that --fail-on names, 1 where something did, 2 for bad input or "
         "results that cannot be held against each other.",
-        allow_abbrev=False,
     )
     parser.add_argument("old", type=Path, metavar="OLD", help="folder of a run, or its file")
     parser.add_argument("new", type=Path, metavar="NEW", help="the same of a later one")

@@ -39,7 +39,7 @@ class Study:
         self._display = display
         self._log = results.Log(plan.out / results.RESULTS)
         self._nodes: dict[str, Node] = {}
-        self._unfinished: dict[Problem, list[Row]] = {}
+        self._plan, self._unfinished = plan, dict[Problem, list[Row]]()
         self.run = run_record(plan, cache)
         self._log.append(self.run)
 
@@ -79,7 +79,7 @@ class Study:
     def finished(self, problem: Problem, process: int) -> None:
         """A problem is finished in one process; shown once it is so in all."""
         last = process == self.run.settings.processes
-        self._display.finished(problem, processes.joined(self._unfinished.pop(problem, ())) if last else ())
+        self._display.finished(problem, ordered(self._unfinished.pop(problem, ()), self._plan) if last else ())
 
     def placed(self, found: Node) -> None:
         """What is known of a node of a cluster, once more of it is known."""
@@ -152,10 +152,14 @@ def execute(plan: Plan, folder: Path, study: Study) -> None:
 
 
 def ordered(rows: Sequence[Row], plan: Plan) -> list[Row]:
-    """A row for each case in the order of the plan."""
+    """A row for each case, problems and contenders as planned; within a problem those without numbers come last."""
     problems = {problem: at for at, problem in enumerate(plan.problems)}
     contenders = {contender: at for at, contender in enumerate(plan.contenders)}
-    return sorted(processes.joined(rows), key=lambda row: (problems[row.problem], contenders[row.contender]))
+
+    def place(row: Row) -> tuple[int, int, int]:
+        return problems[row.problem], processes.rank(row), contenders[row.contender]
+
+    return sorted(processes.joined(rows), key=place)
 
 
 @contextmanager

@@ -28,6 +28,14 @@ THROTTLES = {
 }
 
 
+class GpuUse(NamedTuple):
+    """Share of the last moment in which a GPU ran a kernel, and the processes that have it open, with their bytes."""
+
+    busy_share: float
+    processes: int
+    held_bytes: int
+
+
 class Ticks(NamedTuple):
     """Clock ticks of all CPUs since the machine started, and of our processes since they did."""
 
@@ -41,7 +49,7 @@ class Watch:
     """Looks at the machine between rounds."""
 
     def __init__(self, device: Device) -> None:
-        self._gpu = _Gpu() if device == "gpu" else None
+        self._gpu = Gpu() if device == "gpu" else None
         self._before: Ticks | None = None
         self._pids: frozenset[int] = frozenset()
         self._clocks_mhz: list[int] = []
@@ -120,13 +128,24 @@ def _own_ticks(pid: int) -> int:
     return sum(int(field) for field in after_name[11:15])
 
 
-class _Gpu:
+class Gpu:
     """The first GPU that the workers see, through NVML where its Python binding is installed."""
 
     def __init__(self) -> None:
         self._nvml, self._handle = _open()
 
+    def use(self) -> GpuUse | None:
+        """Now; None where NVML does not say."""
+        if not self._nvml:
+            return None
+        with suppress(self._nvml.NVMLError):
+            share = self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu / 100
+            running = self._nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+            return GpuUse(share, len(running), sum(each.usedGpuMemory or 0 for each in running))
+        return None
+
     def clock_mhz(self) -> list[int]:
+        """The clock of its multiprocessors; nothing where it does not tell."""
         if not self._nvml:
             return []
         with suppress(self._nvml.NVMLError):  # a GPU that does not tell its clock
@@ -134,6 +153,7 @@ class _Gpu:
         return []
 
     def throttles(self) -> set[str]:
+        """Why it is slowed down now, in words."""
         if not self._nvml:
             return set()
         with suppress(self._nvml.NVMLError):

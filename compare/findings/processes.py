@@ -7,15 +7,20 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from compare.findings.gather import outcome_of
-from compare.records import Contender, Measurement, Notice, PassResult, Problem, Row
+from compare.records import Contender, Failure, Measurement, Notice, PassResult, Problem, Row, Skip
 
 
 def joined(rows: Iterable[Row]) -> list[Row]:
-    """One row for each problem and contender, in order of first appearance."""
-    cases: dict[tuple[Problem, Contender], list[Row]] = {}
+    """One row for each problem and contender, in order of first appearance, those of a problem as `rank` has them."""
+    cases: dict[Problem, dict[Contender, list[Row]]] = {}
     for row in rows:
-        cases.setdefault((row.problem, row.contender), []).append(row)
-    return [_case(found) for found in cases.values()]
+        cases.setdefault(row.problem, {}).setdefault(row.contender, []).append(row)
+    return [row for found in cases.values() for row in sorted(map(_case, found.values()), key=rank)]
+
+
+def rank(row: Row) -> int:
+    """What a reader looks for stands first: rows with numbers, then failures, then what was skipped before the rest."""
+    return (Measurement, Failure, Skip).index(type(row))
 
 
 def _case(rows: Sequence[Row]) -> Row:

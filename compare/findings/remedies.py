@@ -174,7 +174,17 @@ def _share(part: int | None, whole: int | None) -> float | None:
 
 def for_memory(found: Iterable[Solution]) -> list[Solution]:
     """Least memory first, in bytes, whatever the framework."""
-    return sorted(found, key=lambda each: peak.peak_bytes if (peak := highest(each.row)) else inf)
+    return sorted(found, key=lambda each: highest_bytes(each.row))
+
+
+def for_least_memory(rows: Iterable[Measurement]) -> list[Measurement]:
+    """The same of rows."""
+    return sorted(rows, key=highest_bytes)
+
+
+def highest_bytes(row: Measurement) -> float:
+    """The highest peak of the passes, in bytes; endless where none was measured."""
+    return peak.peak_bytes if (peak := highest(row)) else inf
 
 
 def for_time(found: Iterable[Solution]) -> list[Solution]:

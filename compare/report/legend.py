@@ -124,14 +124,15 @@ def ratio_word(row: Measurement, reference: Measurement | None) -> str:
 
 
 def without_numbers(row: Skip | Failure) -> str:
-    """One line on a row that has no numbers: contender, outcome, reason, sizes."""
+    """One line on a row that has no numbers: contender, outcome, reason, and the sizes where they may be why."""
     sizes = {
         "would need": row.predicted_bytes,
         "refused allocation": row.refused_bytes if isinstance(row, Failure) else None,
         "device has" if isinstance(row, Failure) else "available":
             row.device_bytes if isinstance(row, Failure) else row.available_bytes,
     }  # fmt: skip
-    known = ", ".join(f"{name} {fmt.size(value)}" for name, value in sizes.items() if value is not None)
+    by_size = isinstance(row, Skip) or row.status in ("OOM", "CRASH")  # the system ends a process that takes too much
+    known = ", ".join(f"{name} {fmt.size(value)}" for name, value in sizes.items() if value is not None and by_size)
     return fmt.one_line(f"{row.contender.name} {outcome_of(row)}: {row.reason}" + (f" ({known})" if known else ""))
 
 

@@ -9,8 +9,10 @@ from compare.findings import growth
 from compare.findings.analysis import Limit
 from compare.findings.gather import outcome_of
 from compare.findings.growth import Growth
+from compare.findings.ways_out import ways_out
 from compare.records import Row
 from compare.report import format as fmt
+from compare.report import solution_words
 from compare.report.markdown_text import bullets, code, escape, section, table
 
 METHOD = (
@@ -80,7 +82,8 @@ def limits(rows: Sequence[Row]) -> str:
         return section("Out-of-memory analysis", "Nothing ran out of memory, and nothing was skipped for want of it.")
     columns = ("Contender", "Smallest that did not fit", "Outcome", ">Would need", ">Refused allocation")
     head = (*columns, ">Device has", "Largest that ran")
-    return section("Out-of-memory analysis", table(head, map(limit_line, found)))
+    ways = [escape(line) for line in solution_words.ways_out(ways_out(rows))]
+    return section("Out-of-memory analysis", table(head, map(limit_line, found)), bullets(ways))
 
 
 def limit_line(limit: Limit) -> list[str]:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from compare.choice.crossover import Crossing, Series, series
+from compare.choice.goals import OVER_LIMIT, objection
 from compare.choice.mix import labels
 from compare.choice.selection import Choice, Standing, choice
 from compare.circumstances import Run
 from compare.findings.remedies import FLASH, remedies_of
 from compare.findings.summary import quotient
 from compare.findings.verdicts import verdict
-from compare.records import Contender, Problem, Row
+from compare.findings.ways_out import out_of_memory, ways_out
+from compare.records import Contender, Measurement, Problem, Row
 from compare.report import format as fmt
-from compare.report import legend, reach_tables
+from compare.report import legend, reach_tables, solution_words
 from compare.report import selection_words as words
 from compare.report.headed import Section
 from compare.report.words import listed
@@ -49,7 +51,7 @@ def _of(
         ),
         Section("Where the choice flips", points=flips),
         Section("In another precision", points=[*precisions(found, others)]),
-        Section("Left out", points=left_out(found)),
+        Section("Left out", points=[*left_out(found), *fitting(found, rows)]),
         Section("Not measured", points=[*missing(found, others, run, reaches)]),
     ]
 
@@ -142,6 +144,21 @@ def left_out(found: Choice) -> list[str]:
     for each in found.left_out:
         groups.setdefault((each.reason, each.problems), []).append(each.contender.name)
     return [f"{listed(names)}: {reason} [{labels(problems)}]" for (reason, problems), names in groups.items()]
+
+
+def fitting(found: Choice, rows: Sequence[Row]) -> list[str]:
+    """What fits where others of this choice do not, also in another precision."""
+    job = found.job
+
+    def too_large(row: Row) -> bool:
+        return row.problem in job.mix and (
+            out_of_memory(row) or objection(row, job.goal, job.limit_bytes) == OVER_LIMIT
+        )
+
+    def fits(row: Measurement) -> bool:
+        return not objection(row, job.goal, job.limit_bytes)
+
+    return solution_words.ways_out(ways_out(rows, too_large, fits))
 
 
 def counts(noted: Counter[str]) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from compare.findings.remedies import Solution, by_sizes, for_memory, for_time, solutions
+from compare.choice.mix import labels
+from compare.findings.remedies import FLASH, Solution, by_sizes, for_memory, for_time, remedies_of, solutions
 from compare.findings.summary import device_time
-from compare.records import PASSES, PassName, Row
+from compare.findings.ways_out import WayOut
+from compare.records import PASSES, Measurement, PassName, Problem, Row
 from compare.report import format as fmt
 from compare.report import legend
+from compare.report.words import listed
 
 UNPAIRED = "*"
 LEAST = 0.001
+MOST_NAMES = 3  # that are spelled out where a list of them stands elsewhere too
 NOTE = (
     "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
     "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
@@ -51,6 +55,33 @@ def share(value: float | None) -> str:
 def absolute_time(each: Solution, name: PassName) -> str:
     """Device time of a pass in ms."""
     return f"{fmt.ms(device_time(each.row.passes[name]).median)} ms" if name in each.times else fmt.NONE
+
+
+def ways_out(found: Sequence[WayOut]) -> list[str]:
+    """Who did not fit, and what did; problems of which the same is to say together."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for each in found:
+        first, *others = [contender.name for contender in each.stuck]
+        stuck = listed([first, *others] if len(others) < MOST_NAMES else [first, f"{len(others)} more"])
+        groups.setdefault((stuck, _way(each)), []).append(each.problem)
+    return [fmt.one_line(f"{stuck}: {way} [{labels(where)}]") for (stuck, way), where in groups.items()]
+
+
+def _way(found: WayOut) -> str:
+    """What fits in place of that, or what is worth a try."""
+    untried = f"{FLASH} holds no T x T matrix: try --variant fused"
+    if not found.fitting:
+        longest = "no remedy that was run there fits either; --max-seq-len finds the longest sequence that does"
+        return f"too large for memory; {longest if found.flash_tried else untried}"
+    fitting = dict.fromkeys(_fitting(row, found.problem) for row in found.fitting)
+    return f"too large for memory; there {listed([*fitting])} fit{'s' if len(fitting) == 1 else ''}" + (
+        "" if found.flash_tried else f"; {untried}"
+    )
+
+
+def _fitting(row: Measurement, instead_of: Problem) -> str:
+    dtype = f" {row.problem.dtype}" if row.problem.dtype != instead_of.dtype else ""
+    return f"{row.contender.name}{dtype} ({' and '.join(remedies_of(row))}, peak {legend.peak(row.passes.values())} MB)"
 
 
 def summary(rows: Iterable[Row]) -> list[str]:

@@ -16,8 +16,10 @@ from rich.text import Text
 from compare.circumstances import Run, Settings
 from compare.findings import extent, gather
 from compare.findings.analysis import by_problem, measurements
+from compare.findings.conditions import BUSY_MACHINE
 from compare.findings.summary import device_time, ratio, wall_time
 from compare.findings.verdicts import compared, verdict
+from compare.findings.ways_out import ways_out
 from compare.profile.naivety import NOT_NAIVE
 from compare.records import Measurement, PassName, Row
 from compare.report import floor_words, legend, solution_words, verdict_words
@@ -52,7 +54,9 @@ def problem_table(rows: Sequence[Row], width: int, settings: Settings, notes: bo
 def table_notes(rows: Sequence[Row], reference: Measurement | None) -> list[str]:
     """The lines below one table."""
     reasons = [legend.without_numbers(row) for row in rows if not isinstance(row, Measurement)]
-    return [line for line in (legend.reference_note(reference), *reasons) if line]
+    noted = (notice for row in measurements(rows) for notice in row.warnings if notice.code == BUSY_MACHINE)
+    withheld = dict.fromkeys(f"No verdicts: {notice.text}." for notice in noted)
+    return [line for line in (legend.reference_note(reference), *withheld, *reasons) if line]
 
 
 def empty_table(title: str, wide: bool, passes: Sequence[PassName]) -> Table:
@@ -164,6 +168,7 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     several = [each for each in found if each.ratio.by_process]
     print_list("Processes", [verdict_words.process_note(several)] if several else [], console)
     print_list("Solutions", solution_words.summary(rows), console)
+    print_list("Too large for memory", solution_words.ways_out(ways_out(rows)), console)
     print_list("Floor", floor_words.summary(run, rows), console)
     print_list("What was timed", legend.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [legend.warning_line(noted) for noted in gather.warnings(rows)], console)

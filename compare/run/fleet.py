@@ -103,9 +103,9 @@ class Fleet:
         return failed or self._ask(self.seat(contender), request)
 
     def _ask(self, seat: str, request: Request) -> Reply:
-        """A live worker's reply; any failure but a refusal ends it, so that the next request meets a fresh one."""
+        """A live worker's reply; a failure that it is not intact after ends it: the next request meets a fresh one."""
         reply: Reply = self._live[seat].ask(request, self._settings.timeout_s)
-        if isinstance(reply, Failed):
+        if isinstance(reply, Failed) and not reply.intact:
             self.drop(seat)
         return reply
 
@@ -146,9 +146,9 @@ class Fleet:
         """Process ids of the live workers."""
         return [pid for worker in self._live.values() for pid in worker.pids]
 
-    def pid(self, seat: str) -> int | None:
-        """Process id of a live worker."""
-        return self._live[seat].pid if seat in self._live else None
+    def alive(self, contender: Contender) -> bool:
+        """Whether the contender's worker is up."""
+        return self.seat(contender) in self._live
 
     def drop(self, seat: str) -> None:
         """End a worker."""

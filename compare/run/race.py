@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class Race:
         return folder
 
     def _prepare(self, folders: dict[Contender, Path], skipped: list[Skip], fail: Fail) -> dict[Contender, Prepared]:
-        """Prepare all; when one takes its worker down, those that shared the worker are prepared anew."""
+        """Prepare all; when one takes its worker down, those that shared it are prepared anew in a fresh one."""
         ready: dict[Contender, Prepared] = {}
         waiting = list(folders)
         while waiting:
@@ -93,10 +93,11 @@ class Race:
                 skipped.append(Skip(problem=self._problem, contender=contender, reason=reply.reason))
             else:
                 fail(contender, reply)
-                seat = self._fleet.seat(contender)
-                lost = [each for each in ready if self._fleet.seat(each) == seat]
+                lost = [each for each in ready if not self._fleet.alive(each)]
                 for each in lost:
                     del ready[each]
+                if lost:
+                    self._say(f"{contender.name} took its process down; anew in a fresh one: {named(lost)}")
                 waiting = lost + waiting
         return {contender: ready[contender] for contender in folders if contender in ready}
 
@@ -173,6 +174,11 @@ class Race:
         request = Resident(case=self._case(contender), passes=self._settings.passes)
         reply = self._fleet.ask_fresh(contender, request, environment.GIVE_BACK)
         return reply if isinstance(reply, Residents) else None
+
+
+def named(contenders: Iterable[Contender]) -> str:
+    """Their names."""
+    return ", ".join(each.name for each in contenders)
 
 
 def _noted(row: Measurement, code: str, text: str, reply: object) -> Measurement:

@@ -11,16 +11,15 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare.backends import SEQUENCE_PARALLEL
 from compare.circumstances import DeviceReport
+from compare.findings.gather import outcome_of
 from compare.maths import prediction
 from compare.plan.cases import Plan
 from compare.records import Contender, Failure, Measurement, Problem, Row, Skip
-from compare.run import traces
+from compare.run import foresight, traces
 from compare.run.fleet import Fleet
 from compare.run.race import Race
 from compare.run.workers import undisturbed
-from compare.worker import composing
 from compare.worker.messages import Failed
 from compare.worker.resident import available_bytes
 
@@ -131,6 +130,7 @@ class OneProcess:
 
         def fail(contender: Contender, failed: Failed) -> None:
             row = self._failure(problem, contender, failed)
+            self._say(problem, f"{contender.name}: {outcome_of(row)}: {row.reason}")
             if self._worth_alone(row, len(contenders)):
                 again.append(contender)
             else:
@@ -168,10 +168,7 @@ class OneProcess:
                 yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _refusal(self, problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str | None:
-        alone = replace(contender, variant="fused", entrant=1)
-        if contender.variant in SEQUENCE_PARALLEL and problem.devices == 1 and alone in contenders:
-            return f"on one device it runs what {alone.name} runs, a contender here"
-        return composing.refusal(problem, contender.variant) or self._missing_mode(contender)
+        return foresight.known(problem, contender, contenders) or self._missing_mode(contender)
 
     def _share_of_memory(self) -> str:
         count = self.plan.worker_count

@@ -142,18 +142,17 @@ class Sampling:
     def _end(self, workers: Iterable[Contender]) -> list[Ended]:
         """Close the profilers of all workers that are still there, and only then say which of them failed."""
         counts = {contender.name: count for contender, count in self._counts.items()}
-        replies = [(each, self._fleet.ask(each, End(count=counts))) for each in workers if self._alive(each)]
+        replies = [(each, self._fleet.ask(each, End(count=counts))) for each in workers if self._fleet.alive(each)]
         return [expected(each, reply, Ended) for each, reply in replies]
-
-    def _alive(self, contender: Contender) -> bool:
-        return self._fleet.pid(self._fleet.seat(contender)) is not None
 
     def _ask(self, contender: Contender, request: Request, kind: type[Answer]) -> Answer:
         return expected(contender, self._fleet.ask(contender, request), kind)
 
     def _revive(self, active: list[Contender], again: Again, fail: Fail) -> None:
         """Prepare the contenders of lost workers anew; all of them again after each further failure."""
-        waiting = [each for each in active if not self._alive(each)]
+        waiting = [each for each in active if not self._fleet.alive(each)]
+        if waiting:
+            self._say(f"anew in a fresh process: {', '.join(each.name for each in waiting)}")
         while waiting:
             contender = waiting.pop(0)
             reply = again(contender)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -10,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+
+from msgspec.structs import replace
 
 from compare.backends import Adapter
 from compare.circumstances import DeviceReport
@@ -25,6 +28,8 @@ from compare.worker.messages import (
     Failed,
     Finish,
     Fit,
+    Foresee,
+    Foreseen,
     Prepare,
     Probe,
     Probed,
@@ -76,7 +81,23 @@ class Worker:
         except NotImplementedError as reason:
             return Unsupported(reason=str(reason) or "not implemented")
         except Exception as error:  # noqa: BLE001  every failure of a request becomes its answer, reason included
-            return self._failed(stage, error)
+            failed = self._failed(stage, error)
+        return replace(
+            failed, intact=failed.status == "ERROR" and self._goes_on(request)
+        )  # the error's frames are gone
+
+    def _goes_on(self, request: Request) -> bool:
+        """Forget the contender whose error it was, if it was one's; whether the others can go on in this process.
+
+        Not where several devices share a problem: another one may wait for this one for ever.
+        """
+        if not isinstance(request, Prepare | Turn | Repeat | Stream) or self.session.devices:
+            return False
+        from compare.worker import known_work
+
+        self.session.discard(request.case.contender if isinstance(request, Prepare) else request.contender)
+        gc.collect()
+        return known_work.computes(self.session)
 
     def _dispatch(self, request: Request) -> Reply:
         if isinstance(request, Start):
@@ -95,6 +116,7 @@ class Worker:
             Probe: self._probe,
             Rate: self._rate,
             Link: self._link,
+            Foresee: self._foresee,
             Finish: session.finish,
         }
         return answers[type(request)](request)
@@ -113,6 +135,12 @@ class Worker:
         from compare.worker import rates
 
         return Linked(bytes_per_s=rates.linked(self.session, request.size_bytes))
+
+    def _foresee(self, request: Foresee) -> Foreseen:
+        from compare.worker import composing
+
+        session = self.session
+        return Foreseen(reason=composing.foreseen(session.package, request.case, request.trained, session.adapter))
 
     def _start(self, request: Start) -> Started:
         pin(request.threads, self._place)

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.backends import SEQUENCE_PARALLEL, Adapter, Devices
+from compare.backends import SEQUENCE_PARALLEL, Adapter
 from compare.contract import parse_mask
 from compare.maths import inputs, zigzag
-from compare.records import Contender, Layout, Problem
+from compare.records import Case, Contender, Layout, Problem
 from compare.worker import own_kernel
+from compare.worker.sharing import Devices
 
 Attention = Callable[..., Any]
 Array = NDArray[Any]
@@ -72,7 +73,23 @@ def refusal(problem: Problem, variant: str) -> str:
         return f"runs on one device; {problem.devices} devices share {', '.join(SEQUENCE_PARALLEL)}"
     if problem.layout != "btnh":
         return f"several devices share layout btnh, not {problem.layout}"
-    return zigzag.refusal(problem.q_len, problem.kv_len, parse_mask(problem.mask), problem.devices)
+    lengths = zigzag.refusal(problem.q_len, problem.kv_len, parse_mask(problem.mask), problem.devices)
+    heads = zigzag.heads_refused(problem.heads, problem.kv_heads, problem.devices) if variant == "ulysses" else ""
+    return lengths or heads
+
+
+def foreseen(package: str, case: Case, trained: bool, adapter: Adapter) -> str:
+    """Why a variant will refuse a case on one device, as far as it says so beforehand; empty where it does not."""
+    module, problem = import_module(f"{package}.variants.{case.contender.variant}"), case.problem
+    shapes = problem.q_shape, problem.kv_shape, problem.kv_shape
+    looked_at = (*(adapter.outline(shape, problem.dtype, trained) for shape in shapes), parse_mask(problem.mask))
+    if hasattr(module, "refusal"):
+        return str(module.refusal(*looked_at))
+    try:
+        module.chosen(*looked_at)
+    except NotImplementedError as reason:
+        return str(reason)
+    return ""
 
 
 def put(problem: Problem, adapter: Adapter, devices: Devices | None) -> tuple[Any, ...]:

@@ -33,6 +33,18 @@ def run(session: Session, work: Callable[[], Any]) -> Any:
     return session.adapter.block(work())
 
 
+def computes(session: Session) -> bool:
+    """Whether the device still doubles a few numbers: once a kernel has gone astray, CUDA refuses every call."""
+    known = np.arange(8, dtype=np.float32)
+    try:
+        found = session.adapter.numpy(
+            run(session, lambda: session.adapter.doubled(session.adapter.put(known, "float32")))
+        )
+    except Exception:  # noqa: BLE001  each framework has errors of its own for it
+        return False
+    return np.array_equal(found, 2 * known)
+
+
 def times(session: Session, work: Callable[[], Any]) -> tuple[float, float]:
     """Median device time and median length of the windows, in seconds."""
     for _ in range(WARM_UP):

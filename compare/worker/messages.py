@@ -12,7 +12,7 @@ from compare.memory_curve import MemoryCurve
 from compare.records import Case, Contender, Cost, Device, FailureStatus, Kernel, Notice, PassName, Record
 from compare.worker.tracing import Ran
 
-Result = Literal["pass", "fail", "not applicable"]
+Result = Literal["pass", "fail", "busy", "not applicable"]
 
 
 class Start(Record, frozen=True, tag=True):
@@ -103,6 +103,13 @@ class Fit(Record, frozen=True, tag=True):
     case: Case
     pass_name: PassName
     most_bytes: int | None = None
+
+
+class Foresee(Record, frozen=True, tag=True):
+    """Say whether a variant will refuse a case, without running it; ``trained`` where gradients are asked for."""
+
+    case: Case
+    trained: bool
 
 
 class Finish(Record, frozen=True, tag=True):
@@ -208,6 +215,12 @@ class Fitted(Record, frozen=True, tag=True):
     """It ran."""
 
 
+class Foreseen(Record, frozen=True, tag=True):
+    """Why it will; empty where it does not say that it will."""
+
+    reason: str
+
+
 class Finished(Record, frozen=True, tag=True):
     """The problem is forgotten; ``held_bytes`` of the device stay with this process."""
 
@@ -221,17 +234,17 @@ class Unsupported(Record, frozen=True, tag=True):
 
 
 class Failed(Record, frozen=True, tag=True):
-    """A request failed."""
+    """A request failed; ``intact`` where the worker goes on all the same."""
 
     status: FailureStatus
     stage: str
     reason: str
     refused_bytes: int | None = None
+    intact: bool = False
 
 
-Request = (
-    Start | Prepare | Begin | Turn | End | Repeat | Stream | Recompile | Resident | Fit | Probe | Rate | Link | Finish
-)
+Sample = Begin | Turn | End | Repeat | Stream | Recompile | Resident
+Request = Start | Prepare | Sample | Fit | Probe | Rate | Link | Foresee | Finish
 Measured = Prepared | Begun | Turned | Ended | Repeated | Streamed | Recompiled | Residents | Fitted
-Answer = Measured | Probed | Rated | Linked | Finished
+Answer = Measured | Probed | Rated | Linked | Foreseen | Finished
 Reply = Started | Answer | Unsupported | Failed

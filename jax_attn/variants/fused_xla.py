@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import check, visible
+from compare.contract import Mask, check, visible
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -16,10 +16,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     and for float16 on a CPU.
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    if k.shape != v.shape:
-        raise NotImplementedError(f"jax.nn.dot_product_attention needs k and v alike, got {k.shape} and {v.shape}")
-    if q.dtype == jnp.float16 and jax.default_backend() == "cpu":
-        raise NotImplementedError("fused_xla: XLA has no float16 product with float32 sums on a CPU")
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
     seen = None
     if parsed.kind in ("window", "strided"):
         seen = visible(parsed, jnp.arange(q.shape[1])[:, None], jnp.arange(k.shape[1])[None, :])[None, None]
@@ -32,3 +30,12 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
         is_causal=parsed.kind == "causal",
         implementation="xla",
     )
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why it does not run on these inputs; empty where it does."""
+    if k.shape != v.shape:
+        return f"jax.nn.dot_product_attention needs k and v alike, got {k.shape} and {v.shape}"
+    if q.dtype == jnp.float16 and jax.default_backend() == "cpu":
+        return "fused_xla: XLA has no float16 product with float32 sums on a CPU"
+    return ""

@@ -19,8 +19,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Raises NotImplementedError for masks other than ``strided:L``, and ValueError for shapes or a mask that do not fit.
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    if parsed.kind != "strided":
-        raise NotImplementedError(f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask}")
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
     cut = strided_rows(parsed, t, s)
@@ -46,6 +46,13 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     out = jnp.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + jnp.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
 
     return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why it does not run on these inputs; empty where it does."""
+    if mask.kind == "strided":
+        return ""
+    return f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask.kind}"
 
 
 def above(cut: Rows, kv_len: int) -> Array:

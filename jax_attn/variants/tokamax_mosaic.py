@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jax import Array
 
-from compare.contract import check
+from compare.contract import Mask, check
 from jax_attn import tokamax_kernels
 
 
@@ -14,3 +14,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError where the kernel does not run.
     """
     return tokamax_kernels.call("mosaic", q, k, v, check(q.shape, k.shape, v.shape, mask), scale)
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why tokamax has nothing for this here; empty where only its kernel can tell."""
+    return tokamax_kernels.refusal("mosaic", q, k, mask)

@@ -20,8 +20,8 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     Raises NotImplementedError for masks other than ``window:W``, and ValueError for shapes or a mask that do not fit.
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
-    if parsed.kind != "window":
-        raise NotImplementedError(f"window: skips what a window mask hides, so it needs mask window:W, not {mask}")
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     scale = h**-0.5 if scale is None else scale
     band = window_band(parsed, t, s)
@@ -38,6 +38,13 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
     out = jnp.einsum("bckgqr,bcrkv->bcqkgv", weights, v)
 
     return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why it does not run on these inputs; empty where it does."""
+    if mask.kind == "window":
+        return ""
+    return f"window: skips what a window mask hides, so it needs mask window:W, not {mask.kind}"
 
 
 def bands(x: Array, band: Band) -> Array:

@@ -142,7 +142,7 @@ def test_another_precision_is_shown_beside(capsys: pytest.CaptureFixture[str], t
 def test_a_memory_limit_can_leave_nobody(capsys: pytest.CaptureFixture[str], results: Path) -> None:
     text = said(capsys, results, "--memory-limit", "1kB")
     assert "No contender can be compared over the whole of this mix." in text
-    assert "jax:naive:jit and torch:naive:eager: is over the memory limit [B=4 T=256" in text
+    assert "jax:naive:jit and torch:naive:eager: over the memory limit [B=4 T=256" in text
 
 
 def test_without_one_for_the_whole_mix_each_problem_has_its_own(

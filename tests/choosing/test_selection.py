@@ -170,7 +170,7 @@ def test_a_memory_limit_leaves_out_what_is_over_it() -> None:
     assert winner(chosen(*rows)) == JAX
     found = chosen(*rows, limit=1000)
     assert [each.contender for each in found.standings] == [EAGER]
-    assert [each.reason for each in found.left_out] == ["is over the memory limit"]
+    assert [each.reason for each in found.left_out] == ["over the memory limit"]
 
 
 def test_training_is_the_step_or_else_both_passes_of_a_round() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def test_results_hold_every_record(out: Path) -> None:
     assert {"agreement", "warnings", "passes", "saved_bytes", "costs", "stopped"} <= measured.keys()
     run, rows = results.read(out / results.RESULTS)
     assert [report.backend for report in run.backends] == ["fake", "fake2"]
-    assert [outcome(each) for each in rows] == ["skip", "ok", "ok"]  # as they became known
+    assert [line["kind"] for line in found[3:]] == ["skip", "measurement", "measurement"]  # as they became known,
+    assert [outcome(each) for each in rows] == ["ok", "ok", "skip"]  # and as they are shown
     assert row(out, "fake:unsupported:eager").reason == "needs a head size of 7, got 8"
 
 
@@ -159,6 +161,16 @@ def test_progress_is_plain_lines_away_from_a_terminal(out: Path, capsys: pytest.
     assert "\x1b" not in captured.out + captured.err
     assert "\r" not in captured.out + captured.err
     assert captured.err == ""
+
+
+def test_in_every_table_contenders_stand_as_named_and_those_without_numbers_behind_them(
+    out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(out, "fake:unsupported", "fake:raises", "fake:slow", "fake2:naive")) == 3
+    assert main(["report", str(out)]) == 0
+    names = ["fake:slow:", "fake2:naive:", "fake:raises:", "fake:unsupported:"]
+    rows = re.findall(rf"^({'|'.join(names)}).*[±–]", capsys.readouterr().out, re.MULTILINE)
+    assert rows == names * 3  # while it runs, at the end, and drawn anew
 
 
 def test_what_a_worker_prints_damages_nothing(out: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from compare.findings.conditions import BUSY_MACHINE
 from compare.findings.summary import Estimate
 from compare.profile.naivety import NOT_NAIVE
 from compare.records import RESIDENT, Notice, Row
@@ -83,10 +84,19 @@ def test_times_of_a_few_microseconds_stay_on_one_line() -> None:
     assert "0.00434±0.0%" in table_text([measurement(problem(), time_s=4.34e-6)])
 
 
+def test_why_there_is_no_verdict_is_said_at_once() -> None:
+    busy = Notice(code=BUSY_MACHINE, text="other processes used 60% of the CPUs meanwhile; end them and rerun")
+    text = table_text(pair(warnings=(busy, Notice(code="other-load", text="another"))))
+    assert f"No verdicts: {busy.text}." in " ".join(text.split())
+    assert "another" not in text
+
+
 def test_reasons_stand_below_the_table_with_their_sizes() -> None:
     text = " ".join(table_text([measurement(problem()), samples.out_of_memory(problem())]).split())
     assert "torch:naive:eager OOM in backward: CUDA out of memory." in text
     assert "would need 48.0 GB, refused allocation 17.2 GB, device has 16.0 GB" in text
+    raised = replace(samples.out_of_memory(problem()), status="ERROR", reason="no such luck")
+    assert table_text([raised]).rstrip().endswith("no such luck")
 
 
 @pytest.mark.parametrize("other", [{"agreement": samples.agreement(False)}, {"alone": True}])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from compare.contract import Mask, parse_mask
 from tests.fake_attn.device import Array, Node
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:
-    raise NotImplementedError(f"needs a head size of 7, got {q.shape[3]}")
+    raise NotImplementedError(refusal(q, k, v, parse_mask(mask)))
+
+
+def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+    """Why it does not run on these inputs."""
+    return f"needs a head size of 7, got {q.shape[3]}"

@@ -1,0 +1,62 @@
+"""What a dry run says will be skipped is what a run skips, for the same reason; its time is not planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from compare.cli import main
+from compare.commands.options import parse
+from compare.plan.cases import START_S
+from compare.records import Skip
+from compare.run import foresight
+from tests.run_fake import arguments, rows_of, started_workers
+from tests.samples import JAX, problem
+
+NAMES = ("fake:naive", "fake:unsupported", "fake2:unsupported")
+REASON = "needs a head size of 7, got 8"
+
+
+def test_what_it_says_a_run_does(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = arguments(out, *NAMES, seq_lens=(8, 16))
+    assert main([*given, "--dry-run"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"4 cases skipped, fake:unsupported:eager and fake2:unsupported:eager: {REASON}" in text
+    assert " 2 cases, about" in text
+    assert main(given) == 0
+    skipped = {(row.problem, row.contender): row.reason for row in rows_of(out) if isinstance(row, Skip)}
+    _, plan = parse(arguments(tmp_path / "other", *NAMES, seq_lens=(8, 16)))
+    assert plan
+    assert {(case.problem, case.contender): why for case, why in foresight.refusals(plan).items()} == skipped
+
+
+def test_what_is_skipped_takes_no_time(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*arguments(out, *NAMES[1:]), "--dry-run"]) == 0
+    assert f"0 cases, about {START_S['cpu']:.0f} s;" in capsys.readouterr().out
+
+
+def test_no_worker_is_started_where_no_variant_can_tell(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = started_workers(tmp_path, monkeypatch)
+    assert main([*arguments(out, "fake:naive", "fake2:slow"), "--dry-run"]) == 0
+    assert list(workers.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variant", "heads", "devices", "reason"),
+    [
+        ("ulysses", 3, 2, "2 devices need the query heads to be a multiple of 2, got 3"),
+        ("ring", 3, 2, ""),
+        ("naive", 3, 2, "runs on one device; 2 devices share ring, allgather, ulysses, context_parallel"),
+        ("ring", 3, 1, "on one device it runs what jax:fused:jit runs, a contender here"),
+    ],
+)
+def test_what_several_devices_cannot_share_needs_nobody_to_be_asked(
+    variant: str, heads: int, devices: int, reason: str
+) -> None:
+    where = problem(64, heads=heads, kv_heads=heads, mask="causal", devices=devices)
+    fused = replace(JAX, variant="fused")
+    assert foresight.known(where, replace(JAX, variant=variant), (fused,)) == reason
