@@ -25,7 +25,8 @@ class Backend(NamedTuple):
     """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
 
     ``gpu_modes``: those of its modes that need a GPU.  ``launcher``: the module that starts a process for each device
-    where several share a sequence; without one a process has them all.
+    where several share a sequence, and its words before their number; without one a process has them all.  ``apart``:
+    a launcher likewise, where a process can have them all, and has unless this is asked for.
     """
 
     package: str
@@ -34,11 +35,18 @@ class Backend(NamedTuple):
     default_modes: tuple[str, ...]
     install: str
     gpu_modes: tuple[str, ...] = ()
-    launcher: str = ""
+    launcher: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+
+    def launched(self, process_per_device: bool) -> tuple[str, ...]:
+        """The launcher, where each of several devices has a process of its own; else nothing."""
+        return self.apart if process_per_device and self.apart else self.launcher
 
 
 BACKENDS: dict[str, Backend] = {
-    "jax": Backend("jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib"),
+    "jax": Backend(
+        "jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib", apart=("jax_attn.launcher",)
+    ),
     "torch": Backend(
         "torch_attn",
         ("torch",),
@@ -46,7 +54,7 @@ BACKENDS: dict[str, Backend] = {
         ("eager", "compile"),
         "pip install torch",
         gpu_modes=("graph",),
-        launcher="torch.distributed.run",
+        launcher=("torch.distributed.run", "--standalone", "--nproc-per-node"),
     ),
 }
 SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses", "context_parallel")  # what several devices share
@@ -183,30 +191,6 @@ class Adapter(Protocol):
 
     def release(self) -> None:
         """Forget compiled programs and give back what memory can be given back."""
-
-
-class Devices(Protocol):
-    """Several devices that share a sequence, in ``devices.py`` of a backend that has variants for it."""
-
-    rank: int
-    count: int
-
-    def __init__(self, device: Device, count: int) -> None: ...
-
-    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
-        """This process's positions of [B, T, N, H], whose positions lie in the order of the devices."""
-
-    def numpy(self, array: Any) -> NDArray[np.float32]:
-        """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
-
-    def shifted(self, array: Any) -> Any:
-        """On each device what the one before it has of [B, T, N, H]."""
-
-    def slowest(self, seconds: float) -> float:
-        """The longest time of all processes, so that they decide alike."""
-
-    def meet(self) -> None:
-        """Go on when all processes have come here."""
 
 
 TraceFactory = Callable[..., AbstractContextManager[list[Trace]]]

@@ -50,6 +50,7 @@ class Settings(Record, frozen=True):
     processes: int = 1
     cache: Cache = "warm"
     dispatch: bool = False
+    process_per_device: bool = False
 
 
 class Source(Record, frozen=True):

@@ -122,7 +122,7 @@ class Adapter:
 
     def __init__(self, device: Device, threads: int) -> None:
         """``threads`` is enforced by the worker's CPU affinity, which XLA's thread pools follow."""
-        self._device = jax.devices(device)[0]
+        self._device = jax.local_devices(backend=device)[0]
         jax.config.update("jax_default_device", self._device)  # type: ignore[no-untyped-call]
         self._phases = Phases()
         self._least_kept_s: float = getattr(jax.config, KEPT_FROM)

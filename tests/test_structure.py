@@ -52,7 +52,7 @@ def variants_of(package: str) -> set[str]:
     return {path.name for path in (ROOT / package / "variants").glob("[!_]*.py")}
 
 
-@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py", "devices.py"])
+@pytest.mark.parametrize("module", ["adapter.py", "profiler.py", "stack.py", "devices.py", "team.py"])
 def test_the_frameworks_mirror_each_other(module: str) -> None:
     one, other = (surface(tree(Path(package) / module)) for package in FRAMEWORKS)
     assert one == other
@@ -60,10 +60,16 @@ def test_the_frameworks_mirror_each_other(module: str) -> None:
 
 @pytest.mark.parametrize("package", FRAMEWORKS)
 @pytest.mark.parametrize(
-    ("protocol", "module"), [("Adapter", "adapter.py"), ("Programs", "adapter.py"), ("Devices", "devices.py")]
+    ("asking", "protocol", "module"),
+    [
+        ("backends.py", "Adapter", "adapter.py"),
+        ("backends.py", "Programs", "adapter.py"),
+        ("worker/sharing.py", "Devices", "devices.py"),
+        ("worker/ranks.py", "Team", "team.py"),
+    ],
 )
-def test_a_framework_has_what_the_protocol_asks(package: str, protocol: str, module: str) -> None:
-    asked, offered = (surface(tree(path)) for path in (Path("compare/backends.py"), Path(package) / module))
+def test_a_framework_has_what_the_protocol_asks(package: str, asking: str, protocol: str, module: str) -> None:
+    asked, offered = (surface(tree(path)) for path in (Path("compare") / asking, Path(package) / module))
     methods = {name: text for name, text in asked.items() if name.startswith(f"{protocol}.")}
     assert methods
     assert methods == {name: text for name, text in offered.items() if name.startswith(f"{protocol}.")}

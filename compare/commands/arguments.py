@@ -164,6 +164,12 @@ def build_parser() -> Parser:
         help="repeat everything in so many fresh processes (default: 1, on a GPU 2)",
     )
     how.add_argument(
+        "--process-per-device",
+        action="store_true",
+        help="each of several devices has a process of its own in JAX too, through jax.distributed, as in PyTorch "
+        "(default: one process of JAX has them all)",
+    )
+    how.add_argument(
         "--cache",
         choices=("warm", "cold"),
         default="warm",

@@ -14,6 +14,7 @@ from typing import Any
 
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.circumstances import Settings
+from compare.commands import device_options
 from compare.commands.arguments import build_parser
 from compare.plan import cases, devices, interpreters, sharding
 from compare.plan.presets import PRESETS
@@ -25,7 +26,6 @@ BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
 UNTIMED = ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch", "shard", "trace")
 ADDRESS = re.compile(r"auto|local|(?!-)[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
-MOST_SIMULATED = 16  # devices on a CPU
 PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
 
 
@@ -46,7 +46,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
     contenders = chosen_contenders(options)
     require(tuple(dict.fromkeys(contender.backend for contender in contenders if not contender.python)))
     check_search(options)
-    check_devices(options)
+    device_options.check(options, contenders)
     check_executor(options, contenders)
     check_out(options.out)
     tuple(problems_for(options, "cpu"))  # refuse bad shapes before anything is started
@@ -56,7 +56,7 @@ def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
         raise ValueError("--matmul-precision tf32: a CPU has no TF32; possible: ieee, default")
     if device == "cpu":
         check_modes(contenders)
-        check_simulated(options.devices or ())
+        device_options.check_simulated(options.devices or ())
     chosen, problems = settings(options, device, cpus or devices.cpu_threads()), problems_for(options, device)
     if options.shard:
         problems = sharding.share(problems, options.shard, lambda problem: cases.case_s(problem, chosen))
@@ -123,16 +123,6 @@ def check_executor(options: argparse.Namespace, contenders: Sequence[Contender])
         raise ValueError("--executor ray needs Ray, which is not installed: pip install '.[ray]'")
 
 
-def check_devices(options: argparse.Namespace) -> None:
-    """Refuse what several devices cannot do together."""
-    if max(options.devices or (1,)) == 1:
-        return
-    if options.max_seq_len is not None:
-        raise ValueError("--max-seq-len looks at one device; leave --devices out")
-    if options.cache == "cold":
-        raise ValueError("--cache cold evicts the cache of one device; leave it or --devices out")
-
-
 def check_modes(contenders: Sequence[Contender]) -> None:
     """Refuse modes that need a GPU where there is none."""
     for each in contenders:
@@ -140,12 +130,6 @@ def check_modes(contenders: Sequence[Contender]) -> None:
         if each.mode in entry.gpu_modes:
             possible = ", ".join(mode for mode in entry.modes if mode not in entry.gpu_modes)
             raise ValueError(f"{each.name}: mode {each.mode} needs a GPU; possible on a CPU: {possible}")
-
-
-def check_simulated(counts: Sequence[int]) -> None:
-    """Refuse more simulated devices than a CPU can bear."""
-    if max(counts, default=1) > MOST_SIMULATED:
-        raise ValueError(f"--devices {max(counts)}: a CPU simulates up to {MOST_SIMULATED}")
 
 
 def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
@@ -246,4 +230,5 @@ def settings(options: argparse.Namespace, device: Device, available: int) -> Set
         processes=options.processes or PROCESSES[device],
         cache=options.cache,
         dispatch=options.dispatch,
+        process_per_device=options.process_per_device,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from compare.backends import BACKENDS
 from compare.circumstances import DeviceReport, Run
 from compare.findings.analysis import measurements
 from compare.findings.gather import Noted, Unmeasured, outcome_of, status_of
@@ -45,6 +46,7 @@ def facts(run: Run, rows: Sequence[Row], shown: str = "") -> list[tuple[str, str
         "malloc": settings.malloc if settings.device == "cpu" else "",
         "budget": budget,
         "processes": processes_line(settings.processes, rows) if settings.processes > 1 else "",
+        "several devices": devices_line(settings.process_per_device, rows),
         "cache": "cold: evicted before each sample" if settings.cache == "cold" else "",
         "seed": str(settings.seed),
     }
@@ -75,6 +77,13 @@ def processes_line(planned: int, rows: Sequence[Row]) -> str:
     ran = [min(len(processes_of(result)) for result in row.passes.values()) for row in measurements(rows) if row.passes]
     fewer = sum(count < planned for count in ran)
     return f"{planned}" + (f"; {fewer} of {fmt.plural(len(ran), 'row')} have samples of fewer" if fewer else "")
+
+
+def devices_line(process_per_device: bool, rows: Sequence[Row]) -> str:
+    """Whether one process had all of several devices, or each its own."""
+    names = sorted({row.contender.backend for row in rows if row.problem.devices > 1} & set(BACKENDS))
+    ways = {True: "a process for each", False: "one process has all"}
+    return "; ".join(f"{name}: {ways[bool(BACKENDS[name].launched(process_per_device))]}" for name in names)
 
 
 def backend_line(report: DeviceReport) -> str:

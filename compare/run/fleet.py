@@ -77,22 +77,22 @@ class Fleet:
         entry, launched = backend(contender.backend), None
         self._spawned += 1
         if self._devices > 1:
-            variables |= environment.of_devices(self._settings, self._devices, bool(entry.launcher))
-            if entry.launcher:
-                launched = Launched(
-                    entry.launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason"
-                )
+            launcher = entry.launched(self._settings.process_per_device)
+            variables |= environment.of_devices(self._settings, self._devices, bool(launcher))
+            if launcher:
+                launched = Launched(launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason")
         log = self._folder / f"{plain(self.seat(contender))}.log"
         return WorkerProcess(variables, log, launched=launched, python=contender.python)
 
     def _start_request(self, contender: Contender) -> Start:
         entry = backend(contender.backend)
+        processes = self._devices if entry.launched(self._settings.process_per_device) else 1
         return Start(
             backend=contender.home,
             package=entry.package,
             python=contender.python,
             device=self._settings.device,
-            threads=max(1, self._settings.threads // (self._devices if entry.launcher else 1)),
+            threads=max(1, self._settings.threads // processes),
             devices=self._devices,
             cache=self._settings.cache,
         )

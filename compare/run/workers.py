@@ -17,6 +17,7 @@ import msgspec
 
 from compare.worker import ranks
 from compare.worker.channel import Channel
+from compare.worker.launcher import ended
 from compare.worker.messages import Failed, Reply
 from compare.worker.resident import with_descendants
 
@@ -37,7 +38,7 @@ def undisturbed() -> Iterator[None]:
 class Launched(NamedTuple):
     """Processes that a framework's own launcher starts, one for each device; the first of them calls its parent."""
 
-    launcher: str
+    launcher: tuple[str, ...]
     processes: int
     package: str
     obituary: Path
@@ -53,8 +54,8 @@ class Launched(NamedTuple):
 
     def command(self, python: str, module: str) -> list[str]:
         """What starts the processes, each of which runs the module."""
-        start = [self.launcher, "--standalone", "--nproc-per-node", str(self.processes)]
-        return [python, "-m", "compare.worker.launcher", *start, "-m", module, str(self.obituary), self.package]
+        start = ["-m", "compare.worker.launcher", *self.launcher, str(self.processes)]
+        return [python, *start, "-m", module, str(self.obituary), self.package]
 
 
 class WorkerProcess:
@@ -141,11 +142,7 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.stop()
             return "the worker closed its channel without an answer"
-        if code < 0:
-            name = signal.Signals(-code).name
-            hint = " (the kernel's out-of-memory killer sends this)" if name == "SIGKILL" else ""
-            return f"the worker was killed by {name}{hint}"
-        return f"the worker exited with code {code}; its log ends: {self._log_end()}"
+        return f"the worker {ended(code)}" + f"; its log ends: {self._log_end()}" * (code >= 0)
 
     def _log_end(self) -> str:
         text = self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")

@@ -60,9 +60,9 @@ def pin(threads: int, place: int = 0) -> None:
 class Worker:
     """Answers one request after another; a request that fails is answered by its reason."""
 
-    def __init__(self, channel: Channel | None, place: int = 0) -> None:
-        """``place``: which of several processes this is."""
-        self.channel, self._place = channel, place
+    def __init__(self, channel: Channel | None, place: int = 0, imported_s: float = 0.0) -> None:
+        """``place``: which of several processes this is.  ``imported_s``: what importing its framework took before."""
+        self.channel, self._place, self._imported_s = channel, place, imported_s
 
     def serve(self) -> None:
         """Until the parent closes the channel."""
@@ -159,7 +159,7 @@ class Worker:
             total_bytes=facts.total_bytes or total_bytes(),
             versions=facts.versions | ({"python": environment.host()["python"]} if request.python else {}),
             flags=facts.flags,
-            import_s=imported - begin,
+            import_s=self._imported_s + imported - begin,
             start_s=started - imported,
             missing_modes=facts.missing_modes,
             python=request.python,
@@ -194,13 +194,15 @@ def main() -> None:
 
 def one_of_several(obituary: Path, package: str) -> None:
     """A process of those that a framework's launcher started, one for each device."""
-    team = import_module(f"{package}.team").Team()
-    channel = None
+    begin = perf_counter()
+    module = import_module(f"{package}.team")
+    imported_s = perf_counter() - begin
+    team, channel = module.Team(), None
     if team.rank == 0:
         end = socket.socket(socket.AF_UNIX)
         end.connect(ranks.address(obituary))
         channel = Channel(end, Request)
-    ranks.serve(channel, Worker(channel, team.rank), team, obituary)
+    ranks.serve(channel, Worker(channel, team.rank, imported_s), team, obituary)
 
 
 if __name__ == "__main__":

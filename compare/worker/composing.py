@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.backends import SEQUENCE_PARALLEL, Adapter, Devices
+from compare.backends import SEQUENCE_PARALLEL, Adapter
 from compare.contract import parse_mask
 from compare.maths import inputs, zigzag
 from compare.records import Case, Contender, Layout, Problem
 from compare.worker import own_kernel
+from compare.worker.sharing import Devices
 
 Attention = Callable[..., Any]
 Array = NDArray[Any]

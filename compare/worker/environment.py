@@ -72,11 +72,11 @@ def fair(settings: Settings, cache: Path) -> dict[str, str]:
 
 
 def of_devices(settings: Settings, devices: int, launched: bool) -> dict[str, str]:
-    """What workers of several devices get beside it: threads for each process, and on a CPU simulated devices."""
+    """What workers of several devices get beside it: threads for each process, and on a CPU its simulated devices."""
     variables = {"OMP_NUM_THREADS": str(max(1, settings.threads // devices))} if launched else {}
-    if settings.device == "cpu" and not launched:
-        inherited = os.environ.get("XLA_FLAGS", "")
-        variables["XLA_FLAGS"] = f"{inherited} --xla_force_host_platform_device_count={devices}".strip()
+    if settings.device == "cpu":
+        simulated = f"--xla_force_host_platform_device_count={1 if launched else devices}"
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {simulated}".strip()
     return variables
 
 

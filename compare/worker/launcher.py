@@ -1,4 +1,4 @@
-"""Start a framework's own launcher so that it ends when this program does, and its processes when it does.
+"""Start a framework's launcher so that it ends when this program does, and its processes when it does.
 
 python -m compare.worker.launcher torch.distributed.run --standalone ...
 """
@@ -21,6 +21,14 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.environ.get(LAUNCHER, str(os.getppid())) != str(os.getppid()):  # it went before that took effect
         sys.exit("the launcher is gone")
+
+
+def ended(code: int) -> str:
+    """How a process ended, by its exit code; below zero it is the signal that killed it."""
+    if code >= 0:
+        return f"exited with code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + " (the kernel's out-of-memory killer sends this)" * (name == "SIGKILL")
 
 
 def main() -> None:

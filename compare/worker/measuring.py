@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from compare.backends import Adapter, Devices, Programs
+from compare.backends import Adapter, Programs
 from compare.circumstances import Cache
 from compare.records import Case, Contender, Cost, Device, Notice, PassName, Problem
-from compare.worker import caches, composing, fitting, launching, weighing
+from compare.worker import caches, composing, fitting, launching, sharing, weighing
 from compare.worker.clock import Stopwatch
 from compare.worker.messages import (
     Finish,
@@ -55,7 +55,7 @@ class Session:
 
     def __init__(self, package: str, device: Device, threads: int, cache: Cache = "warm", devices: int = 1) -> None:
         self.package, self.device, self.cache = package, device, cache
-        self.devices: Devices | None = None
+        self.devices: sharing.Devices | None = None
         if devices > 1:
             self.devices = import_module(f"{package}.devices").Devices(device, devices)
         self.adapter: Adapter = import_module(f"{package}.adapter").Adapter(device, threads)

@@ -61,6 +61,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "many simulated devices": ("--device cpu --devices 2 64", ["--devices 64", "up to 16"]),
     "longest sequence of devices": ("--devices 2 --max-seq-len", ["--max-seq-len", "--devices"]),
     "cold caches of devices": ("--devices 1 2 --cache cold", ["--cache cold", "--devices"]),
+    "processes of one device": ("--process-per-device", ["--process-per-device", "--devices N"]),
+    "processes that are there anyway": (
+        "--backend torch --variant ring --devices 2 --process-per-device",
+        ["--process-per-device", "torch has a process for each anyway"],
+    ),
     "executor": ("--executor slurm", ["--executor", "local", "ray"]),
     "address without an executor": ("--address head:6379", ["--address", "--executor ray"]),
     "address that is none": ("--executor ray --address head", ["--address", "HOST:PORT", "auto", "'head'"]),

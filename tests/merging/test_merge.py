@@ -80,6 +80,7 @@ def test_other_settings_devices_and_versions_are_refused(
     backend = record.backends[0]
     others = {
         "budget_s is 99.0": replace(record, settings=replace(record.settings, budget_s=99.0)),
+        "process_per_device is True": replace(record, settings=replace(record.settings, process_per_device=True)),
         "device_name is another": replace(record, backends=(replace(backend, device_name="another"),)),
         "versions is ": replace(record, backends=(replace(backend, versions={"it": "9"}),)),
         "environment variables is {'XLA_FLAGS': '-x'}, and {} there": replace(

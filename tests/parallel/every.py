@@ -1,8 +1,9 @@
 """A program for the tests: every shared variant of one backend on some devices, held to the oracle.
 
-    python -m tests.parallel.every jax 4 [BREAK]
+    python -m tests.parallel.every jax 4 [BREAK | few]
 
-PyTorch's is started by torchrun.  Prints a line ``variant: outcome reason`` for each problem.  BREAK plants a fault.
+A launcher starts it in several processes.  Prints a line ``variant: outcome reason`` for each problem.  BREAK plants a
+fault.  ``few``: a problem or two, each as one program.
 COMPARE_TEST_DEVICE=gpu has it run on GPUs, where problems of 16 bits count.
 """
 
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 from compare.backends import SEQUENCE_PARALLEL, backend, variants
 from compare.maths import inputs
 from compare.records import Problem
-from compare.worker import composing
+from compare.worker import composing, launcher
 from scripts import conformance
 from tests import samples
 
@@ -113,11 +114,14 @@ def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Pro
 def main() -> None:
     name, count, *fault = sys.argv[1:]
     package = backend(name).package
+    if launcher.LAUNCHER in os.environ:
+        import_module(f"{package}.team").Team()
     devices = import_module(f"{package}.devices").Devices(DEVICE, int(count))
     adapter = import_module(f"{package}.adapter").Adapter(DEVICE, 1)
     planted(package, fault[0] if fault else "")
     mine = [each for each in SEQUENCE_PARALLEL if each in variants(name)]
-    for variant, problem in product(mine, problems(int(count))[: 1 if fault else None]):
+    most = 4 // int(count) if fault == ["few"] else 1 if fault else None
+    for variant, problem in product(mine, problems(int(count))[:most]):
         text = outcome(adapter, devices, package, variant, problem)
         if devices.rank == 0:
             print(f"{variant}: {text}", flush=True)

@@ -11,25 +11,34 @@ from time import monotonic, sleep
 
 import pytest
 
+from compare.backends import BACKENDS
 from compare.cli import main
 from compare.files import results
 from compare.records import Failure, Measurement, Skip
 from compare.worker.resident import with_descendants
 
-FAULTY = "torch=tests/parallel/faulty.py"
-FAULTS = ("dies", "hangs", "raises")
+FAULTY = "tests/parallel/faulty.py"
+TORCH = ("torch:ring", *(f"torch={FAULTY}:{each}" for each in ("dies", "hangs", "raises", "fine")), "torch:fused")
+JAX = (*(f"jax={FAULTY}:{each}" for each in ("dies", "raises")), "jax:ring")  # which would be compiled once more
+SHAPE = ("--devices", "2", "--heads", "2", "--d-model", "32", "--seq-len", "64", "--batch-size", "2")
+LAUNCHERS = [(each.launched(True), each.package) for each in BACKENDS.values()]
+
+
+def measured(out: Path, *words: str) -> int:
+    """The exit code of a run of so many contenders and options, in which XLA compiles fast."""
+    named = [option for word in words for option in (("--contender", word) if ":" in word else (word,))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        return main([*named, *SHAPE, "--samples", "6", "--timeout", "60", "--device", "cpu", "--out", str(out)])
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Contender's function or variant -> its row."""
     out = tmp_path_factory.mktemp("parallel") / "run"
-    names = ["jax:ring", "torch:ring", *(f"{FAULTY}:{each}" for each in FAULTS), f"{FAULTY}:fine", "torch:fused"]
-    shape = ["--devices", "2", "--heads", "2", "--d-model", "32", "--seq-len", "64", "--batch-size", "2"]
-    how = ["--samples", "6", "--timeout", "60", "--device", "cpu", "--out", str(out)]
-    code = main([*(word for name in names for word in ("--contender", name)), *shape, *how])
-    assert code == 3
-    found = results.read(out / results.RESULTS)[1]
+    assert measured(out, *JAX, *TORCH, "--process-per-device") == 3
+    run, found = results.read(out / results.RESULTS)
+    assert run.settings.process_per_device
     return {row.contender.variant.split(":")[-1] + row.contender.backend: row for row in found}
 
 
@@ -44,22 +53,34 @@ def test_what_runs_agrees_and_has_all_passes(rows: dict[str, object], name: str)
 
 
 def test_a_device_holds_its_share_alone(rows: dict[str, object]) -> None:
-    """dQ, dK and dV of half of the positions, and what travels; the log-sum-exp is kept, and no input."""
-    row = rows["ringtorch"]
+    """Between the passes the log-sum-exp of half of the positions, and no input; JAX keeps a copy of all."""
+    kept = {"ringtorch": 1, "ringjax": 1 + 4 * 16}
+    for name, numbers in kept.items():
+        row = rows[name]
+        assert isinstance(row, Measurement)
+        assert row.saved_bytes == numbers * 2 * 32 * 2 * 4
+
+
+def test_one_process_of_jax_has_both_devices(tmp_path: Path) -> None:
+    assert measured(tmp_path / "run", "jax:ring", "--pass", "forward") == 0
+    [row] = results.read(tmp_path / "run" / results.RESULTS)[1]
     assert isinstance(row, Measurement)
-    assert row.saved_bytes == 2 * 32 * 2 * 4
+    assert row.agreement
+    assert row.agreement.agrees
 
 
 @pytest.mark.parametrize(
     ("name", "status", "reason"),
     [
-        ("dies", "CRASH", ""),
-        ("hangs", "TIMEOUT", "no answer within 60 s"),
-        ("raises", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
+        ("diestorch", "CRASH", ""),
+        ("hangstorch", "TIMEOUT", "no answer within 60 s"),
+        ("raisestorch", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
+        ("diesjax", "CRASH", "device 1 of 2: its process was killed by SIGKILL"),
+        ("raisesjax", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
     ],
 )
 def test_a_device_that_fails_is_one_row(rows: dict[str, object], name: str, status: str, reason: str) -> None:
-    row = rows[f"{name}torch"]
+    row = rows[name]
     assert isinstance(row, Failure)
     assert (row.status, row.stage) == (status, "prepare")
     assert reason in row.reason
@@ -83,11 +104,14 @@ def test_no_process_is_left_behind(rows: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("module", ["compare.worker", "tests.parallel.asleep"])
 @pytest.mark.parametrize("killed", ["nobody", "launcher", "parent"])
-def test_devices_end_with_their_launcher_and_with_the_parent(tmp_path: Path, killed: str, module: str) -> None:
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_devices_end_with_their_launcher_and_with_the_parent(
+    tmp_path: Path, launcher: tuple[tuple[str, ...], str], killed: str, module: str
+) -> None:
     """In the middle of their imports, which take seconds, and where they hang; each is in a session of its own."""
     code = (
         "import os, sys, time; from pathlib import Path; from compare.run.workers import Launched, WorkerProcess\n"
-        f"launched = Launched('torch.distributed.run', 2, 'torch_attn', Path({str(tmp_path / 'why')!r}))\n"
+        f"launched = Launched({launcher[0]!r}, 2, {launcher[1]!r}, Path({str(tmp_path / 'why')!r}))\n"
         f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), {module!r}, launched=launched)\n"
         "while len(worker.pids) < 3: time.sleep(0.05)\n"
         f"while 'asleep' in {module!r} and not Path({str(tmp_path / 'why.asleep')!r}).exists(): time.sleep(0.05)\n"

@@ -63,3 +63,13 @@ def test_what_was_sampled_on_a_busy_machine_is_marked() -> None:
     for part in busy:
         assert part.count("2.00x ±0.0% (100%)<br>busy machine |") == 3
         assert "busy machine: other processes used more than 25% of the CPUs" in part
+
+
+def test_the_report_says_whether_a_process_had_all_devices() -> None:
+    rows = [row(TWO, "ring", 2e-3), row(TWO, "ring", 2e-3, "jax")]
+    run = samples.run()
+    one, each = (replace(run, settings=replace(run.settings, process_per_device=given)) for given in (False, True))
+    said = "| several devices | jax: {}; torch: a process for each |"
+    assert said.format("one process has all") in markdown.render(one, rows)
+    assert said.format("a process for each") in markdown.render(each, rows)
+    assert "several devices |" not in markdown.render(each, [row(ONE, "ring", 2e-3)])

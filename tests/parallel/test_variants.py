@@ -24,13 +24,15 @@ FAULTS = {
 
 
 @cache
-def outcomes(backend: str, devices: int, fault: str = "") -> dict[str, list[str]]:
-    """Variant -> its outcomes, by a process of its own (or one for each device)."""
+def outcomes(backend: str, devices: int, fault: str = "", apart: bool = False) -> dict[str, list[str]]:
+    """Variant -> its outcomes, by a process of its own, or (``apart``, and by PyTorch always) one for each device."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
-    launched = ["-m", BACKENDS[backend].launcher, "--standalone", "--nproc-per-node", str(devices)]
-    command = [sys.executable, *(launched if BACKENDS[backend].launcher else [])]
-    command += ["-m", "tests.parallel.every", backend, str(devices), *([fault] if fault else [])]
+    launcher = BACKENDS[backend].launched(apart)
+    simulated = f"--xla_force_host_platform_device_count={1 if launcher else devices}"
+    environment["XLA_FLAGS"] = f"{simulated} --xla_backend_optimization_level=0"
+    launched = ["-m", "compare.worker.launcher", *launcher, str(devices)] if launcher else []
+    command = [sys.executable, *launched, "-m", "tests.parallel.every", backend, str(devices)]
+    command += [fault] if fault else ["few"] if apart else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     found = defaultdict(list)
     for line in done.stdout.splitlines():
@@ -50,6 +52,17 @@ def test_it_is_attention_on_several_devices(backend: str, devices: int, variant:
     assert uneven == (uneven_refused if devices > 1 else "ok")
     refused = f"skip {devices} devices need the key heads to be a multiple of {devices}, got 2"
     assert few_heads == (refused if variant == "ulysses" and devices == 4 else "ok")
+
+
+@pytest.mark.parametrize("variant", FAULTS["stale"])
+@pytest.mark.parametrize("devices", [2, 4])
+def test_it_is_attention_on_several_processes_of_jax(devices: int, variant: str) -> None:
+    assert outcomes("jax", devices, apart=True)[variant] == ["ok"] * (4 // devices)
+
+
+def test_a_fault_planted_in_several_processes_of_jax_is_found() -> None:
+    found = outcomes("jax", 2, "stale", apart=True)
+    assert {variant: "WRONG" in "".join(found[variant]) for variant in FAULTS["stale"]} == FAULTS["stale"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
