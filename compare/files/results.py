@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.circumstances import SCHEMA_VERSION, Line, Node, Run
+from compare.files.checking import Check
 from compare.findings import processes
 from compare.records import Row
 
@@ -53,10 +54,18 @@ def read(path: Path) -> tuple[Run, list[Row]]:
 
 
 def lines(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a file, with its nodes, and the rows: one for each case in each process."""
+    """The last run record of a file, with its nodes, and the rows: one for each case in each process.
+
+    Raises ValueError with the number of a bad line, or of a row that cannot stand beside those before it.
+    """
     records = whole(path, msgspec.json.Decoder(Line))
     nodes = [record for record in records if isinstance(record, Node)]
-    return placed(last_run(path, records), nodes), [each for each in records if not isinstance(each, Run | Node)]
+    numbered = [(number, each) for number, each in enumerate(records, 1) if not isinstance(each, Run | Node)]
+    check = Check()
+    for number, row in numbered:
+        if fault := check.fault(row, number):
+            raise ValueError(f"{path}, line {number}: {fault}")
+    return placed(last_run(path, records), nodes), [row for _, row in numbered]
 
 
 def placed(run: Run, nodes: Iterable[Node]) -> Run:

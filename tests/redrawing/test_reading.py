@@ -14,6 +14,7 @@ from hypothesis import strategies as some
 from msgspec.structs import replace
 
 from compare.circumstances import SCHEMA_VERSION, Line
+from compare.cli import main
 from compare.files import reading
 from compare.files.results import RESULTS
 from compare.findings import processes
@@ -99,6 +100,35 @@ def test_rows_with_the_device_to_themselves_have_rounds_of_their_own(tmp_path: P
     alone = replace(OTHER, passes=longer, alone=True)
     assert reading.read(file(tmp_path / RESULTS, RUN, ROW, alone)) == (RUN, [ROW, alone], [])
     assert reading.read(file(tmp_path / RESULTS, RUN, ROW, replace(alone, alone=False))).rows == [ROW]
+
+
+LONGER = {name: replace(each, per_round=2 * each.per_round) for name, each in ROW.passes.items()}
+FORWARD = {"forward": OTHER.passes["forward"]}
+AGAIN = {name: replace(each, repeats={2: each}) for name, each in OTHER.passes.items()}
+# Rows none of which is wrong by itself, and the lines at fault beside those before them.
+BESIDE: dict[str, tuple[tuple[Line, ...], list[int]]] = {
+    "a later process without a pass": ((ROW, OTHER, replace(OTHER, process=2, passes=FORWARD)), [4]),
+    "a later process with a pass more": ((replace(OTHER, passes=FORWARD), replace(OTHER, process=2)), []),
+    "the process of a row left out": ((ROW, replace(OTHER, passes=LONGER), replace(OTHER, process=2)), [3, 4]),
+    "the case of a row left out": ((ROW, replace(OTHER, passes=LONGER), OTHER), [3]),
+    "passes of unlike rounds, alone": ((replace(ROW, alone=True, passes=ROW.passes | {"step": LONGER["step"]}),), [2]),
+    "processes inside a row": ((ROW, replace(OTHER, passes=AGAIN)), [3]),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_row_that_cannot_stand_beside_those_before_it_is_left_out_and_refused_where_all_must_be_right(
+    tmp_path: Path, name: str
+) -> None:
+    rows, wrong = BESIDE[name]
+    path = file(tmp_path / RESULTS, RUN, *rows)
+    found = reading.read(path)
+    assert [int(fault.split("line ")[1].split(":")[0]) for fault in found.faults] == wrong
+    assert csv_table.render(found.run, processes.joined(found.rows))
+    for words in (["select", str(path)], ["diff", str(path), str(path)]) if wrong else ():
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 2
 
 
 @pytest.mark.parametrize("also", [{}, {"of_tomorrow": 1}], ids=["the same fields", "new fields"])
