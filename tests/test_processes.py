@@ -90,7 +90,7 @@ def test_ratios_are_formed_inside_a_process_even_when_one_of_them_is_lost() -> N
     relative = paired_ratio(eager.passes["step"], jax.passes["step"])
     assert relative.by_process == pytest.approx((1.0, 1.0))
     [notice] = eager.warnings
-    assert (notice.code, notice.text[:29]) == ("process-lost", "process 2: OOM in backward: C")
+    assert (notice.code, notice.text[:29]) == ("process-failed", "process 2: OOM in backward: C")
 
 
 def test_a_row_that_had_the_device_to_itself_is_not_mixed_with_those_that_took_turns() -> None:

@@ -16,8 +16,8 @@ from math import exp, log
 import msgspec
 from msgspec.structs import replace
 
-from compare.choice.goals import Goal, objection, peak_bytes, timed
-from compare.choice.selection import ratio_of_counts
+from compare.choice.goals import Goal, objection, timed
+from compare.choice.selection import ratio_of_peaks
 from compare.findings.analysis import by_problem
 from compare.findings.conditions import BUSY_MACHINE
 from compare.findings.summary import Estimate, paired_ratio
@@ -67,7 +67,7 @@ def series(rows: Iterable[Row], one: Contender, other: Contender, goal: Goal, ju
 
 def _ratio(one: Measurement, other: Measurement, goal: Goal) -> Estimate:
     if goal == "memory":
-        return ratio_of_counts(peak_bytes(one, goal), peak_bytes(other, goal))
+        return ratio_of_peaks(one, other)
     busy = any(notice.code == BUSY_MACHINE for row in (one, other) for notice in row.warnings)
     return replace(paired_ratio(timed(one, goal), timed(other, goal)), busy=busy)
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from compare.findings.gather import outcome_of
 from compare.findings.summary import device_rounds, processes_of, trusted, wall_rounds
 from compare.profile.naivety import NOT_NAIVE
-from compare.records import Measurement, PassName, PassResult, Row
+from compare.records import RESIDENT, Measurement, PassName, PassResult, Row
 
 Goal = Literal["latency", "training", "memory"]
 GOALS: tuple[Goal, ...] = ("latency", "training", "memory")
@@ -62,9 +62,22 @@ def by_wall(result: PassResult) -> PassResult:
 
 def peak_bytes(row: Measurement, goal: Goal) -> int:
     """The highest peak of the goal's passes; where backward is one by itself, on top of what is saved for it."""
+    return _peak(row, goal)[0]
+
+
+def varies(row: Measurement, goal: Goal) -> bool:
+    """Whether that peak is growth of resident memory and no count."""
+    return _peak(row, goal)[1]
+
+
+def _peak(row: Measurement, goal: Goal) -> tuple[int, bool]:
     names = passes_for(row, goal)
     saved = (row.saved_bytes or 0) if "backward" in names else 0
-    return max(row.passes[name].peak_bytes + saved * (name == "backward") for name in names)
+    return max(
+        (each.peak_bytes + saved * (name == "backward"), each.peak_source == RESIDENT)
+        for name in names
+        for each in (row.passes[name],)
+    )
 
 
 def compile_s(row: Measurement, goal: Goal) -> float:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from compare.device_rate import DeviceRate
 from compare.findings.conditions import BUSY_MACHINE
 from compare.findings.gather import outcome_of
+from compare.findings.processes import FAILED
 from compare.findings.summary import Estimate, device_time, trusted, unpaired_ratio
 from compare.findings.verdicts import Verdict
 from compare.records import PASSES, RESIDENT, Contender, Device, Measurement, PassName, PassResult, Problem, Row
@@ -100,8 +101,15 @@ def _numbers(old: Measurement, new: Measurement) -> Pair:
         return replace(found, reason="its numbers agree now")
     if old.alone != new.alone:
         return replace(found, reason="had the device to itself in one of the runs")
+    if failures := failed(new)[len(failed(old)) :]:
+        return replace(found, lost="failing", reason="; ".join(failures))
     gone = [name for name in old.passes if name not in new.passes]
     return replace(found, lost="missing", reason=f"without {', '.join(gone)}") if gone else found
+
+
+def failed(row: Measurement) -> list[str]:
+    """In which processes the case failed beside those in which it was measured, and why."""
+    return [notice.text for notice in row.warnings if notice.code == FAILED]
 
 
 def _times(old: Measurement, new: Measurement, threshold: float) -> dict[PassName, Time]:

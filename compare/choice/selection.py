@@ -13,7 +13,7 @@ from math import inf
 import msgspec
 from msgspec.structs import replace
 
-from compare.choice.goals import Goal, by_wall, compile_s, objection, passes_for, peak_bytes, timed
+from compare.choice.goals import Goal, by_wall, compile_s, objection, passes_for, peak_bytes, timed, varies
 from compare.choice.totals import ratio_of_totals, total
 from compare.circumstances import Settings
 from compare.findings.analysis import by_contender, measurements
@@ -24,6 +24,7 @@ from compare.findings.summary import Estimate, wall_time
 from compare.findings.verdicts import Verdict, too_near, verdict
 from compare.records import Contender, Measurement, Problem, Row, TensorError
 
+GROWTH_VARIES = 1.5  # resident memory, where it stands in for a count: by tens of percent from process to process
 Chosen = tuple[str, str, int]  # dtype, arithmetic and devices
 Rows = tuple[Measurement, ...]  # of one contender, one for each problem of the mix, in its order
 
@@ -183,7 +184,7 @@ def amount(rows: Rows, job: Job) -> Estimate:
 def relative(ours: Rows, reference: Rows, job: Job) -> Estimate:
     """What the mix takes over what it takes of the reference."""
     if job.goal == "memory":
-        return ratio_of_counts(amount(ours, job).median, amount(reference, job).median)
+        return ratio_of_peaks(*(max(rows, key=lambda row: peak_bytes(row, "memory")) for rows in (ours, reference)))
     busy = any(notice.code == BUSY_MACHINE for row in (*ours, *reference) for notice in row.warnings)
     one, other = ([timed(row, job.goal) for row in rows] for rows in (ours, reference))
     return replace(ratio_of_totals([*job.mix.values()], one, other), busy=busy)
@@ -199,9 +200,12 @@ def exactly(value: float) -> Estimate:
     return Estimate(value, value, value, 1)
 
 
-def ratio_of_counts(ours: float, reference: float) -> Estimate:
-    """One count over another, which may be nothing."""
-    return exactly(ours / reference if reference else inf if ours else 1.0)
+def ratio_of_peaks(ours: Measurement, reference: Measurement) -> Estimate:
+    """One peak over another, which may be nothing.  Counts are exact; growth of resident memory stands for a range."""
+    peak, other = (peak_bytes(row, "memory") for row in (ours, reference))
+    ratio = peak / other if other else inf if peak else 1.0
+    apart = GROWTH_VARIES if varies(ours, "memory") or varies(reference, "memory") else 1.0
+    return Estimate(ratio, ratio / apart, ratio * apart, 1)
 
 
 def _wall_s(rows: Rows, job: Job) -> float:

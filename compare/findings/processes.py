@@ -9,6 +9,8 @@ from msgspec.structs import replace
 from compare.findings.gather import outcome_of
 from compare.records import Contender, Failure, Measurement, Notice, PassResult, Problem, Row, Skip
 
+FAILED = "process-failed"  # the notice that a case with numbers had none in a later process
+
 
 def joined(rows: Iterable[Row]) -> list[Row]:
     """One row for each problem and contender, in order of first appearance, those of a problem as `rank` has them."""
@@ -29,7 +31,7 @@ def _case(rows: Sequence[Row]) -> Row:
         return first
     reasons = {row.process: _why_apart(first, row) for row in others}
     measured = [row for row in others if isinstance(row, Measurement) and not reasons[row.process]]
-    lost = [Notice(code="process-lost", text=f"process {at}: {reason}") for at, reason in reasons.items() if reason]
+    lost = [_lost(row, reason) for row in others if (reason := reasons[row.process])]
     known = {(notice.code, notice.text) for notice in first.warnings}
     more = [each for row in measured for each in row.warnings if (each.code, each.text) not in known]
     disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
@@ -40,6 +42,12 @@ def _case(rows: Sequence[Row]) -> Row:
         agreement=disagreeing[0] if disagreeing else first.agreement,
         warnings=(*first.warnings, *dict.fromkeys(more), *lost),
     )
+
+
+def _lost(row: Row, reason: str) -> Notice:
+    """That a later process has no samples here."""
+    code = "process-lost" if isinstance(row, Measurement) else FAILED
+    return Notice(code=code, text=f"process {row.process}: {reason}")
 
 
 def _why_apart(first: Measurement, row: Row) -> str:

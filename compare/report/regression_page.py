@@ -19,6 +19,7 @@ COLUMNS = ("contender", *(f">{name}" for name in PASSES), ">peak", ">saved")
 WIDE = "The interval reaches across the threshold: more rounds (a larger --budget) or more processes narrow it."
 BUSY = "Other processes used more than a quarter of the CPUs in one of the runs: measure that again without them."
 LOST: dict[Kind, str] = {"disagreement": "in disagreement", "failing": "failing", "missing": "missing"}
+NONE_WORSE = "No regression is certain"
 GROWTHS = ("MORE", "LESS", "SAME")
 MOST = 10  # undecided changes that are spelled out
 NOTE = (
@@ -75,7 +76,9 @@ def answer(found: Sequence[Pair], failing: bool) -> str:
     said = [f"{tally(times, VERDICTS)} of {fmt.plural(sum(times.values()), 'time')}"] if times else []
     said += [f"{tally(sizes, GROWTHS)} of {fmt.plural(sum(sizes.values()), 'count')} of bytes"] if sizes else []
     said += [f"{fmt.plural(count, 'case')} {LOST[kind]}" for kind, count in lost.items()]
-    return ("Regressions: " if failing else "No regression is certain: ") + "; ".join(said) + "."
+    worse = any(each.kinds - {"missing"} for each in found)
+    head = "Regressions" if failing else "Regressions of a kind that does not fail here" if worse else NONE_WORSE
+    return f"{head}: {'; '.join(said)}."
 
 
 def tally(counts: Counter[Any], words: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from compare.choice.goals import Goal, passes_for, timed
 from compare.choice.selection import Choice, Standing
 from compare.circumstances import Run
+from compare.findings.processes import FAILED
 from compare.findings.summary import WIDENED_FROM, device_time
 from compare.findings.verdicts import NEAR, advice, too_near, verdict
 from compare.records import PassName
@@ -82,6 +83,7 @@ def answer(found: Choice, reaches: Sequence[Reach]) -> str:
         said,
         narrowly(found),
         heaviest(found),
+        *failures(found),
         *by_the_wall(found),
         *(costs(each, found, reaches) for each in found.level),
     ]
@@ -94,6 +96,14 @@ def narrowly(found: Choice) -> str:
     if ratio is None or found.job.goal == "memory" or found.job.settings.processes > 1 or ratio.median > 1 + NEAR:
         return ""
     return "The lead is narrow, in one process of each framework: --processes 2 or more would confirm it."
+
+
+def failures(found: Choice) -> Iterable[str]:
+    """Who of those that may be taken failed in one of its processes, which its times do not show."""
+    for each in found.level:
+        told = dict.fromkeys(notice.text for row in each.rows for notice in row.warnings if notice.code == FAILED)
+        if told:
+            yield f"{each.contender.name} also failed: {fmt.one_line('; '.join(told))}."
 
 
 def by_the_wall(found: Choice) -> Iterable[str]:
@@ -127,6 +137,11 @@ def decided_by(found: Choice) -> str:
     each = next((each for each in found.level if each.verdict == "UNDECIDED"), leader)
     if each.ratio is None:
         return ""
+    if found.job.goal == "memory":
+        return (
+            "What stands in for a count here is growth of resident memory, which varies by tens of percent from "
+            "process to process: no winner by less."
+        )
     if too_near(each.ratio, each.contender, leader.contender, found.job.settings):
         return (
             "On a CPU two processes of the same program differ by about a percent for as long as they live: "

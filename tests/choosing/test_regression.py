@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from compare.choice.regression import THRESHOLDS, Pair, changed, device_changes, pair, pairs
 from compare.files.results import lines, read
 from compare.findings import processes
+from compare.findings.processes import FAILED
 from compare.findings.summary import Estimate
 from compare.records import RESIDENT, Measurement, Notice, PassName, Row
 from compare.report import regression_page
@@ -108,6 +109,7 @@ def test_memory_is_held_against_what_was_counted_alike() -> None:
     assert set(other.sizes) == {"saved"}
 
 
+GONE = Notice(code=FAILED, text="process 2: CRASH in step: gone")
 LOST: dict[str, tuple[Row | None, Row | None, str | None, str]] = {
     "wrong now": (steady(WHERE), steady(WHERE, agreement=agreement(False)), "disagreement", "disagree"),
     "unjudged now": (steady(WHERE), steady(WHERE, agreement=None), None, "not judged"),
@@ -126,6 +128,13 @@ LOST: dict[str, tuple[Row | None, Row | None, str | None, str]] = {
     "missing, and had failed": (skip(WHERE), None, None, "is missing"),
     "new": (None, steady(WHERE), None, "is new"),
     "alone now": (steady(WHERE), steady(WHERE, alone=True), None, "to itself"),
+    "failed in a process": (
+        steady(WHERE),
+        steady(WHERE, warnings=(GONE,)),
+        "failing",
+        "process 2: CRASH in step: gone",
+    ),
+    "failed in a process before too": (steady(WHERE, warnings=(GONE,)), steady(WHERE, warnings=(GONE,)), None, ""),
     "without a pass": (steady(WHERE), steady(WHERE, passes=("forward",)), "missing", "without backward, step"),
 }
 
@@ -136,7 +145,7 @@ def test_what_cannot_be_compared_says_why_and_is_lost_only_if_it_was_right_befor
     found = pair(old, new, 0.03)
     assert (found.lost, found.kinds) == (kind, {kind} if kind else set())
     assert reason in found.reason
-    assert not found.times or name == "without a pass"
+    assert not found.times or name.startswith(("without a pass", "failed in a process"))
 
 
 def test_a_busy_machine_decides_nothing() -> None:

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from compare.records import RESIDENT, Contender, Measurement
 from compare.run.reach import RECORDS, Reach
 from tests.choosing.asked import printed, refusal, said
 from tests.choosing.rows import FUSED, steady, written
-from tests.samples import EAGER, JAX, problem, run
+from tests.samples import EAGER, JAX, out_of_memory, problem, run
 
 LONG = problem(4096)
 
@@ -76,3 +77,43 @@ def test_an_answer_fits_80_columns_whatever_the_names_are(
     assert "…" not in text
     [line] = [line for line in text.splitlines() if line.startswith("jax:naive:jit ")]
     assert line.endswith(" 3.1e-07")
+
+
+def peaked(contender: Contender, peak_bytes: int, source: str) -> Measurement:
+    row = steady(LONG, contender)
+    passes = {
+        name: replace(each, peak_bytes=peak_bytes, peak_source=source, buffer_bytes=peak_bytes // 2)
+        for name, each in row.passes.items()
+    }
+    return replace(row, passes=passes)
+
+
+@pytest.mark.parametrize(("source", "times", "won"), [("counter", 1.1, 1), (RESIDENT, 1.1, 0), (RESIDENT, 1.6, 1)])
+def test_growth_of_resident_memory_names_nobody_by_less_than_it_varies(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, source: str, times: float, won: int
+) -> None:
+    rows = [peaked(JAX, 10**9, source), peaked(EAGER, round(times * 10**9), "counter")]
+    text = said(capsys, written(tmp_path / "a", *rows), "--goal", "memory")
+    assert ("Take jax:naive:jit: 1.0 GB. The next is torch:naive:eager at" in text) == bool(won)
+    assert ("torch:naive:eager at 1.10x (UNDECIDED) may be as good. What stands in for a count" in text) != bool(won)
+
+
+def test_lengths_at_which_growth_of_resident_memory_crosses_a_count_are_no_certain_ones(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    short = problem(256)
+    ours = [peaked(JAX, 10**9, RESIDENT), replace(peaked(JAX, 10**7, RESIDENT), problem=short)]
+    others = [peaked(EAGER, 9 * 10**8, "counter"), replace(peaked(EAGER, 11 * 10**6, "counter"), problem=short)]
+    text = said(capsys, written(tmp_path / "a", *ours, *others), "--goal", "memory")
+    assert "no certain crossing of torch:naive:eager with jax:naive:jit within T=256 to 4096" in text
+
+
+def test_a_contender_that_failed_in_a_process_is_not_taken_without_a_word(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    rows = [steady(LONG, JAX, 2e-3), steady(LONG, EAGER, 1e-3), replace(steady(LONG, JAX, 2e-3), process=2)]
+    record = replace(run(), settings=replace(run().settings, processes=2))
+    lost = replace(out_of_memory(LONG, EAGER), process=2, reason="gone")
+    text = said(capsys, written(tmp_path / "a", *rows, lost, record=record))
+    assert "Take torch:naive:eager: 1.00 ms" in text
+    assert "torch:naive:eager also failed: process 2: OOM in backward: gone." in text

@@ -37,7 +37,9 @@ def test_a_failure_in_a_later_process_is_in_the_exit_code(
     monkeypatch.setattr(Fleet, "ask", fail_in_the_second)
     assert main([*arguments(out, "fake:naive"), "--processes", "2"]) == 3
     found = row(out, "fake:naive:eager")
-    assert [each.text for each in found.warnings if each.code == "process-lost"] == ["process 2: CRASH in repeat: gone"]
+    assert [each.text for each in found.warnings if each.code == "process-failed"] == [
+        "process 2: CRASH in repeat: gone"
+    ]
     assert "2; 1 of 1 row have samples of fewer" in " ".join(capsys.readouterr().out.split())
 
 
