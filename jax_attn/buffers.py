@@ -15,7 +15,7 @@ INSTRUCTIONS, COMPUTATION, ROOT = 2, 5, 6  # of a computation
 NAME, OPCODE, INSTRUCTION, OPERANDS = 1, 2, 35, 36  # of an instruction
 LOGICAL_BUFFERS, ALLOCATIONS = 1, 3  # of a buffer assignment
 LOGICAL, DEFINED_AT, DEFINED_BY = 1, 3, 4  # of a logical buffer, and within its DEFINED_AT
-INDEX, THREAD_LOCAL, PARAMETER, ASSIGNED, TABLE, CONSTANT = 1, 3, 5, 9, 11, 12  # of an allocation
+INDEX, THREAD_LOCAL, PARAMETER, ASSIGNED, CONSTANT = 1, 3, 5, 9, 12  # of an allocation
 OFFSET, SIZE = 2, 3  # of each logical buffer ASSIGNED to it
 ALIASES = ("bitcast", "get-tuple-element", "tuple", "opt-barrier")  # other names for their operands, and no work
 
@@ -50,7 +50,7 @@ def planned(assignment: Fields, module: Fields) -> tuple[Buffer, ...]:
     writers = {number(each, LOGICAL): defined_by(each) for each in logical}
     found = []
     for block in (fields(each) for each in texts(assignment, ALLOCATIONS)):
-        if any(number(block, kind) for kind in (THREAD_LOCAL, PARAMETER, TABLE, CONSTANT)):
+        if any(number(block, kind) for kind in (THREAD_LOCAL, PARAMETER, CONSTANT)):
             continue
         for part in (fields(each) for each in texts(block, ASSIGNED)):
             writer = writers[number(part, LOGICAL)]

@@ -187,6 +187,16 @@ def test_a_plan_with_loops_does_not_tell() -> None:
         buffers.of(compiled)
 
 
+def test_a_block_with_the_table_of_a_tuple_in_it_counts_whole() -> None:
+    """XLA calls such a block a tuple's, whatever else lies in it."""
+    jax, buffers = import_module("jax"), import_module("jax_attn.buffers")
+    lowered = jax.jit(jax.numpy.linalg.qr).lower(jax.ShapeDtypeStruct((64, 64), "float32"))
+    compiled = lowered.compile().runtime_executable()
+    stats = compiled.get_compiled_memory_stats()
+    scratch = [each for each in buffers.of(compiled) if not each.result]
+    assert planned_memory.in_use_bytes(scratch) > stats.temp_size_in_bytes > 64 * 64 * 4
+
+
 def test_where_nothing_tells_there_is_a_reason_and_no_curve() -> None:
     found = weighing._planned(Assigned(8, "the pool", untold="it is held"), ran())
     assert found == MemoryCurve(source="the pool", reason="it is held")

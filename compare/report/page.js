@@ -1,8 +1,8 @@
 "use strict";
 // Every table sorts by a click on a heading.  The table of rows is made from the data beside this script, a part of it
 // at a time, however many lines there are, and filtered too.  Nothing is loaded from anywhere.
-const UNITS = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, MB: 1, GB: 1e3 };
-const NUMBER = /^[<>≈~= ]*(?:about )?(-?[\d.]+(?:e[-+]?\d+)?) *(ns|µs|ms|s|MB|GB)?(?![\w.])/;
+const UNITS = { ns: 1e-9, "µs": 1e-6, ms: 1e-3, s: 1, MB: 1, GB: 1e3, x: 1 };
+const NUMBER = /^[<>≈~= ]*(?:about )?(-?[\d.]+(?:e[-+]?\d+)?) *(ns|µs|ms|s|MB|GB|x)?(?![\w.])/;
 const AT_ONCE = 200; // lines that are added to the table of rows
 const TEXTS = new Intl.Collator("en", { numeric: true });
 

@@ -61,9 +61,9 @@ def loaded(tmp_path: Path, text: str) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-def driven(tmp_path: Path, text: str) -> Any:
+def driven(tmp_path: Path, text: str, script: str = DRIVER) -> Any:
     """What the driver found out; the policy would not let it run."""
-    open_page = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", f"<script>{DRIVER}</script></body>")
+    open_page = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", f"<script>{script}</script></body>")
     dom, console = loaded(tmp_path, open_page)
     assert console == []
     return json.loads(dom.split("<title>")[1].split("</title>")[0])
@@ -108,6 +108,22 @@ def test_of_many_lines_the_browser_makes_a_part(tmp_path: Path) -> None:
     assert len(found["up"]) == 600  # all of them are sorted
     assert found["up"] == sorted(found["up"])
     assert found["revealed"] == [True, True, 2]
+
+
+RATIOS = ["0.097x ±0.4%", "0.81x", "1.00x ±0.8% UNDECIDED", "1.08x [0.9, 1.2]", "1.20x", "1.8x", "12x SLOWER", "–"]
+
+
+@needs_browser
+def test_ratios_are_sorted_as_numbers(tmp_path: Path) -> None:
+    script = "const cells = TEXTS_GIVEN; document.title = JSON.stringify(sorted(cells, cells.map(valueOf), false));"
+    given = script.replace("TEXTS_GIVEN", json.dumps(RATIOS[::-1]))
+    assert driven(tmp_path, page.render(samples.run(), samples.nine_problems()), given) == RATIOS
+
+
+@needs_browser
+def test_a_word_of_any_length_makes_the_page_no_wider_than_the_window(tmp_path: Path) -> None:
+    script = "document.title = JSON.stringify(document.documentElement.scrollWidth <= innerWidth)"
+    assert driven(tmp_path, page.render(*all_texts("x" * 2000)), script)
 
 
 @needs_browser
