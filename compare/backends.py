@@ -12,13 +12,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compare.profile.timeline import Trace
 from compare.records import Device, Dtype, Precision
+
+if TYPE_CHECKING:  # reports need no arrays
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Backend(NamedTuple):

@@ -9,19 +9,20 @@ import random
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
+from compare.commands.arguments import Parser
 from compare.files.results import RESULTS
-from compare.plan.values import FORMATS
+from compare.plan.values import FORMATS, whole
 from compare.records import Row
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem, run
 
-ROWS = 100_000
+ROWS, MOST = 100_000, 1_000_000
 SIZES = product(range(1, 10_000), (32, 64, 128, 256), range(128, 8193, 128))  # batches, head sizes, lengths
 
 
@@ -52,9 +53,16 @@ def user_s(folder: Path, name: str) -> float:
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
 
-def main() -> None:
+def wanted(argv: Sequence[str] | None) -> int:
+    """How many rows."""
+    parser = Parser(prog="python -m scripts.many_rows", description=__doc__.split(":")[0] + "." if __doc__ else "")
+    parser.add_argument("rows", nargs="?", type=whole("ROWS", MOST), default=ROWS, metavar="ROWS", help=f"({ROWS})")
+    return int(parser.parse_args(argv).rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """A line for each format."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    count = wanted(argv)
     with TemporaryDirectory() as place:
         print(f"{count} rows, {write(Path(place), count) / 1e6:.0f} MB")
         for name in FORMATS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import shlex
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
 @reading.uncollected()
 def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
     """Name what was left out, show, write."""
+    kept(drawn.rows)
     for line in named(drawn.faults):
         print(one_line(line), file=sys.stderr)
     if out is None and drawn.formats[0] != "terminal":
@@ -62,6 +64,11 @@ def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
         publishing.show(drawn.run, drawn.rows, console, explain)
     if out is not None:
         publishing.name_files(publishing.write(drawn.run, drawn.rows, out, drawn.formats), console)
+
+
+def kept(rows: list[Row]) -> None:
+    """Never give the rows back: the program ends soon, and one by one very many of them would hold that up."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(rows))
 
 
 def chosen(formats: Sequence[Format] | None, out: Path | None) -> Sequence[Format]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from hashlib import sha256
 
 import msgspec
@@ -13,6 +14,8 @@ from compare.findings.floor import Achieved, Rates, achieved, best_rates
 from compare.findings.summary import Estimate, device_time, ratio, reference_of, trusted, wall_time
 from compare.findings.verdicts import Verdict, verdict
 from compare.records import Contender, Measurement, PassName, PassResult, Row
+
+JSON = msgspec.json.Encoder()
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -39,15 +42,16 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """The same for the same problem, contender and pass in every report, and in no other row of this one."""
-        identity = msgspec.json.encode((self.row.problem, self.row.contender, self.pass_name))
+        identity = JSON.encode((self.row.problem, self.row.contender, self.pass_name))
         return sha256(identity).hexdigest()[:16]
 
 
 def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
     """All entries, in the order of the rows of each problem."""
+    best = cache(partial(best_rates, run.rates))
     for problem, group in by_problem(rows):
         reference = reference_of(measurements(group))
-        rates = best_rates(run.rates, problem.dtype, problem.matmul_precision)
+        rates = best(problem.dtype, problem.matmul_precision)
         for row in group:
             if isinstance(row, Measurement):
                 yield from (entry(run, row, reference, rates, name) for name in row.passes)

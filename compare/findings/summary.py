@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import accumulate
 from math import exp, hypot, inf, isfinite, lgamma, log, sqrt
+from operator import itemgetter
 from statistics import fmean, stdev
 from typing import TypeVar
 
@@ -115,16 +116,16 @@ def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
     whole = len(samples) - len(samples) % per_round
     rounds = map(sorted, zip(*[iter(samples[:whole])] * per_round, strict=True))
     half, last = per_round // 2, samples[whole:]
-    found = [each[half] for each in rounds] if per_round % 2 else [(r[half - 1] + r[half]) / 2 for r in rounds]
+    found = [*map(itemgetter(half), rounds)] if per_round % 2 else [(r[half - 1] + r[half]) / 2 for r in rounds]
     return [*found, ordered_median(sorted(last))] if last else found
 
 
 def kept(result: PassResult, name: str, find: Callable[[PassResult], Kept]) -> Kept:
     """What is found of a pass, worked out once and kept beside it: the sections of a report ask again and again."""
-    known = result.__dict__
-    if name not in known:
-        known[name] = find(result)
-    found: Kept = known[name]
+    known: dict[str, Kept] = result.__dict__
+    found = known.get(name)
+    if found is None:
+        found = known[name] = find(result)
     return found
 
 
@@ -134,6 +135,8 @@ def device_time(result: PassResult) -> Estimate:
 
 
 def _device_time(result: PassResult) -> Estimate:
+    if not result.repeats:
+        return estimate(device_rounds(result))
     return joined([estimate(device_rounds(each)) for each in processes_of(result).values()])
 
 
@@ -143,6 +146,8 @@ def wall_time(result: PassResult) -> Estimate:
 
 
 def _wall_time(result: PassResult) -> Estimate:
+    if not result.repeats:
+        return estimate(wall_rounds(result))
     return joined([estimate(wall_rounds(each)) for each in processes_of(result).values()])
 
 
@@ -153,6 +158,8 @@ def processes_of(result: PassResult) -> dict[int, PassResult]:
 
 def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
+    if not result.repeats or not reference.repeats:  # the first process alone has both
+        return _ratio(device_rounds(result), device_rounds(reference))
     return joined([*ratios_by_process(result, reference).values()])
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from io import StringIO
 from itertools import groupby
 from math import isfinite
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from compare.report import legend
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run what begins so
 SIZES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "d_model")
 PROBLEM = (*SIZES, "mask", "dtype", "matmul_precision", "layers", "layout", "devices", "seed")
+fields_of_problem = attrgetter(*PROBLEM)
 CONTENDER = ("backend", "variant", "mode", "entrant", "release", "python")
 BYTES = ("saved_bytes", "input_bytes", "output_bytes")
 ROW = ("result", "ran", *BYTES, "stopped", "alone", "stage", "reason", "max_error", "allowed_error", "warnings")
@@ -39,6 +41,7 @@ PASS = ("pass", *TIMES, "rounds", "processes", *RATIO, "peak_bytes", "peak_sourc
 COLUMNS = (*PROBLEM, *CONTENDER, *ROW, *PASS)
 EMPTY = Raw(b"")
 BLANK_FLOOR, BLANK_COSTS = [EMPTY] * len(FLOOR), [EMPTY] * len(COSTS)
+JSON = msgspec.json.Encoder()
 Cells = list[Any]  # numbers, and whatever is written already
 
 
@@ -49,7 +52,7 @@ def render(run: Run, rows: Sequence[Row]) -> str:
 
 def written(cells: Cells) -> str:
     """Cells as a line: a list of JSON without its brackets."""
-    return msgspec.json.encode(cells)[1:-1].decode()
+    return JSON.encode(cells)[1:-1].decode()
 
 
 def lines(found: Iterable[Entry]) -> Iterator[Cells]:
@@ -65,7 +68,7 @@ def lines(found: Iterable[Entry]) -> Iterator[Cells]:
 @lru_cache(maxsize=2**8)
 def of_problem(problem: Problem) -> Raw:
     """All cells of a problem as one."""
-    return Raw(written([cell(getattr(problem, name)) for name in PROBLEM]).encode())
+    return Raw(written([*map(cell, fields_of_problem(problem))]).encode())
 
 
 @lru_cache(maxsize=2**8)

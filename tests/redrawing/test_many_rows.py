@@ -15,6 +15,7 @@ from compare.findings import extent
 from compare.findings.extent import Extent
 from compare.records import Row
 from compare.report import csv_table, markdown, page, terminal
+from scripts import many_rows
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import printed
@@ -82,6 +83,19 @@ def test_markdown_shows_the_first_of_very_many() -> None:
     rows: list[Row] = [measurement(problem(1 + number)) for number in range(markdown.SHOWN.most + 1)]
     assert f"the first {markdown.SHOWN.of_more} of {len(rows)} problems" in markdown.render(samples.run(), rows)
     assert "the first" not in markdown.render(samples.run(), rows[1:]).split("## Side by side")[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "code"), [("--help", 0), ("0", 2), ("many", 2), ("-1", 2), ("9" * 9, 2), ("--row", 2)]
+)
+def test_the_script_that_times_reports_helps_and_refuses_in_one_line(
+    word: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        many_rows.main([word])
+    out, err = capsys.readouterr()
+    assert end.value.code == code
+    assert ("usage: " in out, err.count("\n")) == ((True, 0) if code == 0 else (False, 1))
 
 
 def test_how_much_is_shown_stands_in_the_docs() -> None:
