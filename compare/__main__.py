@@ -2,12 +2,14 @@
 
 import os
 import sys
+from typing import TextIO
 
 BAD_INPUT, INTERRUPTED, NOBODY_READS = 2, 130, 141
 
 
 def run() -> int:
     """The program, with an exit code of its own for Ctrl-C however early it comes, and where output goes nowhere."""
+    sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()  # None where it is closed: `>&-`
     try:
         from compare.cli import main
 
@@ -26,6 +28,11 @@ def run() -> int:
         silence()
         return BAD_INPUT
     return code
+
+
+def nowhere() -> TextIO:
+    """Where output goes that nobody is to see."""
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def silence() -> None:

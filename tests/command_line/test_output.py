@@ -37,3 +37,9 @@ def test_a_full_disk_is_one_line(words: list[str]) -> None:
         )
     assert done.returncode == 2
     assert done.stderr == b"compare: error: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_output_is_no_failure() -> None:
+    command = f'"{sys.executable}" -m compare report "{RESULTS}" --format csv >&-'
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, cwd=ROOT, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
