@@ -13,7 +13,7 @@ from compare.findings.verdicts import compared
 from compare.maths import prediction
 from compare.pictures import costs, heat, inside, lines, style, trade
 from compare.pictures.style import Look, Picture
-from compare.records import Contender, Measurement, PassName, Row
+from compare.records import RESIDENT, Contender, Measurement, PassName, Row
 from compare.report import picture_words
 
 MOST_FAMILIES = 2  # those with most rows
@@ -44,6 +44,8 @@ def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: st
     shown = curves.spread(family, MOST_LENGTHS)
     where = place(run, family) + part_of(shown, family)
     family, reached = shown, floor.reached(shown.rows, run.rates)
+    grown = any(each.peak_source == RESIDENT for row in family.rows for each in row.passes.values())
+    memory = picture_words.MEMORY + picture_words.GROWTH * grown
     return [
         lines.draw(
             family, looks, curves.time_s, partial(floors, reached), ("device time (ms)", 1e3),
@@ -51,7 +53,7 @@ def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: st
         ),
         lines.draw(
             family, looks, curves.peak_bytes, matrix, ("peak (MB)", 1e-6),
-            (f"memory{number}", "Peak memory against sequence length", where, picture_words.MEMORY),
+            (f"memory{number}", "Peak memory against sequence length", where, memory),
         ),
         heat.draw(family, compared(family.rows, run.settings.same_within), number, where),
         lines.draw(

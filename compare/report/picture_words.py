@@ -16,6 +16,10 @@ MEMORY = (
     " no interval. A slope is the exponent of the sequence length between the two longest, where both were weighed"
     " in one way."
 )
+GROWTH = (
+    " Some peaks here are no counts but growth of resident memory (≈ in the tables), which varies by tens of percent"
+    " from process to process."
+)
 FLOOR = (
     "The floor over device time, with the 95% interval of the time: 100% is as fast as the count of the variant's"
     " bytes and FLOPs allows. What is over 100%, or was served by a cache, is marked in the table of floors."

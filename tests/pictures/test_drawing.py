@@ -15,7 +15,7 @@ from compare.cli import main
 from compare.commands import publishing
 from compare.findings.summary import Estimate
 from compare.pictures import drawing, style
-from compare.records import Contender, Row
+from compare.records import RESIDENT, Contender, Measurement, Row
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE
@@ -167,3 +167,11 @@ def test_a_page_without_its_extra_is_refused_or_left_out(
     assert main(["report", run, "-o", str(tmp_path / "out")]) == 0
     assert "without report.html: jinja2" in capsys.readouterr().out.replace("\n", " ")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.csv", "report.md"]
+
+
+def test_peaks_that_are_no_counts_are_said_to_be_none() -> None:
+    rows = [row for row in rows_of(JAX) if isinstance(row, Measurement)]
+    step = replace(rows[0].passes["step"], peak_source=RESIDENT)
+    grown = [replace(rows[0], passes={"step": step}), *rows[1:]]
+    captions = [{each.name: each.caption for each in drawing.draw(RATED, found)}["memory"] for found in (rows, grown)]
+    assert ["growth of resident memory" in each for each in captions] == [False, True]
