@@ -95,8 +95,11 @@ def compares(given: list[str], said: Callable[[], str]) -> None:
 
 def scripted(given: list[str]) -> None:
     """``python -m scripts.NAME``: there is such a program."""
-    spec = find_spec(f"{given[0]}.__main__") or find_spec(given[0])
+    spec = find_spec(given[0])
     assert spec is not None
+    if spec.submodule_search_locations:
+        spec = find_spec(f"{given[0]}.__main__")
+        assert spec is not None
     assert spec.origin is not None
     assert '__name__ == "__main__"' in Path(spec.origin).read_text() or spec.origin.endswith("__main__.py")
 
