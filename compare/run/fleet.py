@@ -6,7 +6,6 @@ contender by itself.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
