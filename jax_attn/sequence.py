@@ -90,6 +90,16 @@ def shifted(*arrays: Array) -> tuple[Array, ...]:
     return tuple(jax.lax.ppermute(each, AXIS, ring) for each in arrays)  # type: ignore[no-untyped-call]
 
 
+def sent_anew(changing: Array, *arrays: Array) -> tuple[Array, ...]:
+    """The same, not to be sent before the first one is known.
+
+    Else a step would send keys and values once for both its passes, and a scan once for all layers that share them, and
+    keep what it received.
+    """
+    found: tuple[Array, ...] = jax.lax.optimization_barrier((changing, *arrays))  # type: ignore[no-untyped-call]
+    return found
+
+
 def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, scale: float, causal: bool) -> Part:
     """``whole`` with what this device's q sees of another device's k and v."""
     if not causal:
@@ -149,7 +159,7 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
             out, log_sum = forward(q, k, v, scale, causal)
             return out.astype(q.dtype), log_sum
 
-        out, log_sum = by_heads(run, q, k, v)
+        out, log_sum = by_heads(run, *sent_anew(q, k, v))
         return out, (q, k, v, out, log_sum)
 
     def gradients(scale: float, causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
@@ -159,8 +169,7 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
             return d_q, d_k, d_v
 
         q, k, v, out, log_sum = kept
-        # Without this XLA sends them once in a step and keeps what it received from forward to backward.
-        k, v, d_out = jax.lax.optimization_barrier((k, v, d_out))  # type: ignore[no-untyped-call]
+        d_out, k, v = sent_anew(d_out, k, v)
         d_q, d_k, d_v = by_heads(run, d_out, q, k, v, out, log_sum)
         return d_q, d_k, d_v
 

@@ -6,7 +6,6 @@ contender by itself.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +37,7 @@ class Fleet:
 
     def environment(self, contender: Contender | None = None) -> dict[str, str]:
         """The environment of every worker of this run; another interpreter has compile caches of its own."""
-        inherited = {name: value for name, value in os.environ.items() if name not in environment.OVERRIDES}
+        inherited = environment.inherited()
         if not contender or not contender.python:
             return inherited | environment.fair(self._settings, self._folder)
         caches = self._folder / plain(contender.home)

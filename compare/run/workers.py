@@ -23,6 +23,7 @@ from compare.worker.resident import with_descendants
 
 LOG_TAIL_BYTES = 4000
 STOP_GRACE_S = 2.0
+LAUNCHER_GRACE_S = 15.0  # in which a launcher sees that one of its processes is gone, ends the others and says why
 
 
 @contextmanager
@@ -138,7 +139,7 @@ class WorkerProcess:
 
     def _obituary(self) -> str:
         try:
-            code = self._process.wait(STOP_GRACE_S)
+            code = self._process.wait(LAUNCHER_GRACE_S if self._launched else STOP_GRACE_S)
         except subprocess.TimeoutExpired:
             self.stop()
             return "the worker closed its channel without an answer"
@@ -146,7 +147,7 @@ class WorkerProcess:
 
     def _log_end(self) -> str:
         text = self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
         return lines[-1] if lines else "(empty)"
 
     def stop(self) -> None:

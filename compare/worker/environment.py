@@ -42,6 +42,7 @@ OVERRIDES = (
     "JAX_DISABLE_JIT",
     "JAX_NUM_CPU_DEVICES",
 )
+TORCHRUN = "PET_"  # begin the defaults of torchrun's options, as a cluster sets them for a launch of its own
 
 # Names of variables that change what JAX, PyTorch, their libraries, the allocator or the loader do.
 RELEVANT = re.compile(
@@ -49,6 +50,13 @@ RELEVANT = re.compile(
     r"MALLOC|ATEN|LD|PYTHON)_\w+|CC|CXX|NPROC|GLIBC_TUNABLES|NVIDIA_TF32_OVERRIDE|NVIDIA_VISIBLE_DEVICES"
 )
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD", re.IGNORECASE)
+
+
+def inherited() -> dict[str, str]:
+    """What workers take over from the program's own environment."""
+    return {
+        name: value for name, value in os.environ.items() if name not in OVERRIDES and not name.startswith(TORCHRUN)
+    }
 
 
 def fair(settings: Settings, cache: Path) -> dict[str, str]:

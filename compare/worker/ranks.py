@@ -20,6 +20,7 @@ from compare.worker.channel import Channel
 from compare.worker.messages import (
     Ended,
     Failed,
+    Finished,
     Prepared,
     Recompiled,
     Reply,
@@ -88,10 +89,9 @@ def _received(channel: Channel) -> bytes:
 
 def merged(found: Sequence[Reply]) -> Reply:
     """One reply for all: the first that failed or refused, else the slowest and the fullest."""
-    for kind in (Failed, Unsupported):
-        for reply in found:
-            if isinstance(reply, kind):
-                return reply
+    bad = [reply for kind in (Failed, Unsupported) for reply in found if isinstance(reply, kind)]
+    if bad:
+        return bad[0]
     first = found[0]
     if isinstance(first, Turned):
         turns = [each for each in found if isinstance(each, Turned)]
@@ -102,8 +102,10 @@ def merged(found: Sequence[Reply]) -> Reply:
         return Ended(seen=tuple(_seen(each) for each in zip(*ends, strict=True)))
     if isinstance(first, Prepared):
         return _prepared([each for each in found if isinstance(each, Prepared)])
+    if isinstance(first, Finished):
+        return max((each for each in found if isinstance(each, Finished)), key=lambda each: each.held_bytes)
     if isinstance(first, Linked):
-        return Linked(bytes_per_s=min(each.bytes_per_s for each in found if isinstance(each, Linked)))
+        return min((each for each in found if isinstance(each, Linked)), key=lambda each: each.bytes_per_s)
     if isinstance(first, Recompiled):
         programs = [each.costs for each in found if isinstance(each, Recompiled)]
         return Recompiled(costs={name: _dearest([each[name] for each in programs]) for name in first.costs})

@@ -35,7 +35,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
 def _local(mask: str, scale: float | None, q: Array, k: Array, v: Array) -> Array:
     causal = mask == "causal"
-    q, k, v = (_in_order(_exchanged(each, 2, 1), causal) for each in (q, k, v))
+    q, k, v = (_in_order(_exchanged(each, 2, 1), causal) for each in sequence.sent_anew(q, k, v))
     out = _in_order(fused.attention(q, k, v, mask=mask, scale=scale), causal, back=True)
     return _exchanged(out, 1, 2)
 

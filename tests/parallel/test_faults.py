@@ -72,7 +72,7 @@ def test_one_process_of_jax_has_both_devices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "status", "reason"),
     [
-        ("diestorch", "CRASH", ""),
+        ("diestorch", "CRASH", "Signal 9 (SIGKILL) received by PID"),
         ("hangstorch", "TIMEOUT", "no answer within 60 s"),
         ("raisestorch", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
         ("diesjax", "CRASH", "device 1 of 2: its process was killed by SIGKILL"),

@@ -7,7 +7,7 @@ import pytest
 from compare.memory_curve import MemoryCurve
 from compare.records import Cost, Kernel, Notice
 from compare.worker.measuring import Session
-from compare.worker.messages import Ended, Failed, PassMemory, Prepared, Seen, Turned, Unsupported
+from compare.worker.messages import Ended, Failed, Finished, PassMemory, Prepared, Seen, Turned, Unsupported
 from compare.worker.ranks import merged
 from tests.samples import EAGER
 
@@ -50,6 +50,10 @@ def test_memory_is_the_fullest_devices_and_a_warning_stands_once() -> None:
     assert isinstance(found, Prepared)
     assert (found.memory["step"].peak_bytes, found.saved_bytes, found.costs["step"].compile_s) == (10, 7, 3.0)
     assert found.warnings == (notice,)
+
+
+def test_what_the_fullest_process_keeps_for_itself_decides_whether_the_next_problem_fits() -> None:
+    assert merged([Finished(held_bytes=1), Finished(held_bytes=5)]) == Finished(held_bytes=5)
 
 
 @pytest.mark.parametrize("bad", [Unsupported(reason="no"), Failed(status="OOM", stage="prepare", reason="full")])

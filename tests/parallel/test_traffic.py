@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -70,6 +71,55 @@ def test_what_is_sent_is_what_the_formula_says(
     assert one.sent_bytes == sent_bytes(variant, problem, "forward")
     torch.autograd.grad(out, tensors, torch.randn_like(out))
     assert one.sent_bytes == sent_bytes(variant, problem, "step")
+
+
+def inner(equation: Any) -> Iterator[Any]:
+    """The programs inside an equation of a traced one."""
+    for value in equation.params.values():
+        for each in value if isinstance(value, tuple | list) else (value,):
+            if hasattr(found := getattr(each, "jaxpr", each), "eqns"):
+                yield found
+
+
+def sent_in(program: Any, devices: int) -> int:
+    """Bytes that each device sends in a traced program, of whose branches one runs."""
+    others, total = devices - 1, 0
+    for equation in program.eqns:
+        taken = sum(each.aval.size * each.aval.dtype.itemsize for each in equation.invars)
+        total += {
+            "ppermute": taken,
+            "all_gather": others * taken,
+            "reduce_scatter": others * taken // devices,
+            "all_to_all": others * taken // devices,
+        }.get(equation.primitive.name, 0)
+        parts = [sent_in(each, devices) for each in inner(equation)]
+        assert not any(parts) or equation.primitive.name != "while"  # nobody knows how often
+        several = max(parts, default=0) if equation.primitive.name == "cond" else sum(parts)
+        total += equation.params.get("length", 1) * several
+    return total
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("variant", ["ring", "allgather", "ulysses"])
+def test_what_jax_sends_is_what_the_formula_says(
+    monkeypatch: pytest.MonkeyPatch, variant: str, devices: int, dtype: Dtype
+) -> None:
+    """By the programs as they are traced, on a mesh of devices that need not be there."""
+    jax, sequence = import_module("jax"), import_module("jax_attn.sequence")
+    monkeypatch.setattr(sequence, "_meshes", [jax.sharding.AbstractMesh((devices,), (sequence.AXIS,))])
+    problem = replace(PROBLEM, devices=devices, dtype=dtype, layers=3)
+    attention = import_module(f"jax_attn.variants.{variant}").attention
+    stacked = import_module("jax_attn.stack").stacked(attention, problem.layers)
+    shapes = (problem.q_shape, problem.kv_shape, problem.kv_shape)
+    arrays = [jax.ShapeDtypeStruct(each, jax.numpy.dtype(dtype)) for each in shapes]
+
+    def step(q: Any, k: Any, v: Any, d_out: Any) -> Any:
+        out, gradients = jax.vjp(stacked, q, k, v)
+        return out, gradients(d_out)
+
+    assert sent_in(jax.make_jaxpr(stacked)(*arrays).jaxpr, devices) == sent_bytes(variant, problem, "forward")
+    assert sent_in(jax.make_jaxpr(step)(*arrays, arrays[0]).jaxpr, devices) == sent_bytes(variant, problem, "step")
 
 
 def test_one_device_sends_nothing_and_an_unknown_scheme_is_not_guessed() -> None:
