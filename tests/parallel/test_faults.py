@@ -29,7 +29,7 @@ def measured(out: Path, *words: str) -> int:
     named = [option for word in words for option in (("--contender", word) if ":" in word else (word,))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
-        return main([*named, *SHAPE, "--samples", "6", "--timeout", "60", "--device", "cpu", "--out", str(out)])
+        return main([*named, *SHAPE, "--samples", "6", "--timeout", "40", "--device", "cpu", "--out", str(out)])
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_one_process_of_jax_has_both_devices(tmp_path: Path) -> None:
     ("name", "status", "reason"),
     [
         ("diestorch", "CRASH", "Signal 9 (SIGKILL) received by PID"),
-        ("hangstorch", "TIMEOUT", "no answer within 60 s"),
+        ("hangstorch", "TIMEOUT", "no answer within 40 s"),
         ("raisestorch", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
         ("diesjax", "CRASH", "device 1 of 2: its process was killed by SIGKILL"),
         ("raisesjax", "ERROR", "device 1 of 2: ValueError: this device has had enough"),
