@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from importlib import import_module
 from itertools import product
@@ -32,7 +32,7 @@ from compare.commands.arguments import Parser
 from compare.maths import inputs
 from compare.maths.slices import drawn_slices
 from compare.plan.values import whole
-from compare.records import DTYPES, Agreement, Device, Dtype, Problem, Record
+from compare.records import DTYPES, PASSES, Agreement, Device, Dtype, PassName, Problem, Record
 from compare.report.markdown_text import code, escape, table
 from compare.worker import composing, environment
 
@@ -61,12 +61,9 @@ def computed(
     arrays: inputs.Inputs,
     mode: str,
     scale: float | None = None,
-    halves: bool = True,
+    passes: Sequence[PassName] = PASSES,
 ) -> dict[str, Array]:
-    """``pass.tensor`` -> array [B, T, N, H] of all passes, through the adapter as the worker does it.
-
-    ``halves``: the backward pass alone too, beside forward and step.
-    """
+    """``pass.tensor`` -> array [B, T, N, H] of the passes, through the adapter as the worker does it."""
 
     def scaled(q: Any, k: Any, v: Any, mask: str) -> Any:
         return attention(q, k, v, mask=mask, **({} if scale is None else {"scale": scale}))
@@ -74,13 +71,19 @@ def computed(
     whole = composing.composed(scaled, package, problem)
     tensors = tuple(adapter.put(composing.laid_out(each, problem.layout), problem.dtype) for each in arrays)
     programs = adapter.programs(whole, mode, tensors, problem.matmul_precision)
-    found = {"forward.out": programs.forward()}
+    found = {"forward.out": programs.forward()} if "forward" in passes else {}
     try:
-        backward, step = programs.backward(programs.save()) if halves else (), programs.step()
+        backward = programs.backward(programs.save()) if "backward" in passes else ()
+        step = programs.step() if "step" in passes else ()
     except NotImplementedError:  # some have no gradients here
+        if "forward" not in passes:
+            raise
         backward = step = ()
     found |= dict(zip([f"step.{tensor}" for tensor in TENSORS], step, strict=False))
     found |= dict(zip([f"backward.{tensor}" for tensor in TENSORS[1:]], backward, strict=False))
+    for key, array in found.items():
+        if str(array.dtype).rpartition(".")[2] != problem.dtype:
+            raise TypeError(f"{key}: expected {problem.dtype}, got {array.dtype}")
     numbers = {key: adapter.numpy(adapter.block(array)) for key, array in found.items()}
     return {key: np.asarray(composing.laid_out(array, problem.layout)) for key, array in numbers.items()}
 
@@ -135,7 +138,7 @@ def one(
     arrays = inputs.draw(problem)
     mode = next(entry.modes[0] for entry in BACKENDS.values() if entry.package == package)
     try:
-        found = computed(adapter, package, attention, problem, arrays, mode, halves=False)
+        found = computed(adapter, package, attention, problem, arrays, mode, passes=("forward", "step"))
     except NotImplementedError as reason:
         return Tried(variant=variant, problem=problem, outcome="skip", text=str(reason))
     except Exception as error:  # noqa: BLE001  the reason becomes the outcome, and the exit code 1

@@ -15,7 +15,7 @@ from compare.cli import main
 from compare.commands import publishing
 from compare.files.results import RESULTS, read
 from compare.records import Failure, Measurement, Row
-from compare.run import rating
+from compare.run import judge, judging, rating
 from tests.fake_attn.adapter import WORKERS
 
 FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
@@ -29,10 +29,25 @@ def register(patch: Any) -> None:
     """Put the fakes in the place of the real backends, whose rates are not asked for, as long as the patch lasts."""
     patch.setattr(rating, "rated", no_rates)
     patch.setattr(publishing, "installed", no_extras)
+    patch.setattr(judging, "WorkerProcess", JudgeHere)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
         patch.setitem(BACKENDS, name, entry)
+
+
+class JudgeHere:
+    """The judge in this process: a process of its own for each problem takes longer than all else in a small run."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        """Nothing is started."""
+
+    def ask(self, request: judge.Judge, timeout_s: float) -> Any:
+        """The verdicts."""
+        return judge.judge(request)
+
+    def stop(self) -> None:
+        """Nothing is there to stop."""
 
 
 def no_rates(*_: object) -> tuple[()]:
@@ -119,4 +134,5 @@ if __name__ == "__main__":
     BACKENDS.update(FAKES)
     rating.rated = no_rates  # type: ignore[assignment]
     publishing.installed = no_extras
+    judging.WorkerProcess = JudgeHere  # type: ignore[assignment, misc]
     sys.exit(main())

@@ -1,72 +1,51 @@
-"""Planted slow-downs: what runs in them, and that both sides of a comparison run the same code."""
+"""The net holds: ten planted faults are found, every other one can still be planted, and what is no find is none."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+import shlex
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from compare.worker import environment
-from scripts.planted import extra
-from tests import samples
+from tests.planted.faults import FAULTS, Fault
+from tests.planted.planting import ROOT, copy_tree, plant
 
-BATCH = 40
-
-
-def rows_seen(package: str, mode: str, device: str = "cpu") -> list[int]:
-    """The batch sizes with which the attention was called in a forward pass."""
-    adapter = import_module(f"scripts.planted.{package}.adapter").Adapter("cpu", 2)
-    if package == "jax_attn":
-        adapter._splits_by_batch = device == "cpu"
-    naive, seen = import_module(f"{package}.variants.naive").attention, list[int]()
-
-    def spy(q: Any, k: Any, v: Any) -> Any:
-        seen.append(len(q))
-        return naive(q, k, v)
-
-    arrays = [np.ones((BATCH, 6, 1, 4), np.float32)] * 4
-    inputs = tuple(adapter.put(each, "float32") for each in arrays)
-    out = adapter.programs(spy, mode, inputs, "ieee").forward()
-    assert adapter.numpy(adapter.block(out)).shape == (BATCH, 6, 1, 4)
-    return seen
+SAMPLE = [fault for fault in FAULTS if fault.sampled]
+HARMLESS = Fault("nothing", "compare/contract.py", "seen = j <= i\n", "seen = (j <= i)\n", "tests/test_contract.py")
 
 
-def test_jax_runs_planted_modes_in_pieces_on_a_cpu_and_its_own_mode_whole() -> None:
-    pytest.importorskip("jax")
-    assert rows_seen("jax_attn", "jit") == [BATCH]
-    assert rows_seen("jax_attn", "jit+0") == rows_seen("jax_attn", "jit+5") == rows_seen("jax_attn", "jit+10") == [2]
-    assert rows_seen("jax_attn", "jit+5", device="gpu") == [BATCH + 2]
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_tree(tmp_path_factory.mktemp("tree"))
 
 
-def test_pytorch_runs_more_rows() -> None:
-    pytest.importorskip("torch")
-    assert [rows_seen("torch_attn", mode)[0] for mode in ("eager", "eager+0", "eager+5", "eager+10")] == [
-        40,
-        40,
-        42,
-        44,
-    ]
+@pytest.mark.parametrize("fault", SAMPLE, ids=lambda fault: fault.what)
+def test_a_planted_fault_is_found(fault: Fault, tree: Path) -> None:
+    outcome = plant(fault, tree)
+    assert outcome.test.startswith("tests/"), outcome.reason
 
 
-def test_pieces_are_the_same_function() -> None:
-    pytest.importorskip("jax")
-    naive = import_module("jax_attn.variants.naive").attention
-    random = np.random.default_rng(0)
-    q, k, v = (random.standard_normal((4, 6, 1, 4), dtype=np.float32) for _ in range(3))
-    pieces = import_module("scripts.planted.jax_attn.adapter").in_pieces(naive)
-    np.testing.assert_allclose(pieces(q, k, v), naive(q, k, v), rtol=1e-6, atol=1e-6)
+def test_what_breaks_nothing_is_found_by_nobody(tree: Path) -> None:
+    outcome = plant(HARMLESS, tree)
+    assert (outcome.test, outcome.reason[:19]) == ("", "pytest ended with 0")
 
 
-def test_a_share_that_is_no_whole_number_of_rows_is_refused() -> None:
-    assert extra.rows(BATCH, 5) == 2
-    with pytest.raises(ValueError, match="3% of it is no whole number of rows"):
-        extra.rows(BATCH, 3)
+def test_a_module_that_cannot_be_imported_is_no_find(tree: Path) -> None:
+    outcome = plant(HARMLESS._replace(old="MOST = 2**30", new="MOST = undefined"), tree)
+    assert (outcome.test, outcome.reason[:19]) == ("", "pytest ended with 2")
 
 
-def test_workers_on_a_cpu_keep_pages_and_ask_for_huge_ones(tmp_path: Any) -> None:
-    settings = samples.run().settings
-    fair = environment.fair(settings, tmp_path)
-    assert fair["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
-    assert fair["MALLOC_MMAP_MAX_"] == "0"
+def test_the_copy_is_whole_again(tree: Path) -> None:
+    assert (tree / HARMLESS.file).read_text() == (ROOT / HARMLESS.file).read_text()
+
+
+def test_every_fault_can_be_planted() -> None:
+    assert len(SAMPLE) == 10
+    assert len({fault.what for fault in FAULTS}) == len(FAULTS) >= 40
+    for fault in FAULTS:
+        text = (ROOT / fault.file).read_text(encoding="utf-8")
+        assert text.count(fault.old) == 1, fault
+        compile(text.replace(fault.old, fault.new), fault.file, "exec")
+        paths = [word for word in shlex.split(fault.tests) if word.startswith("tests/")]
+        assert paths, fault
+        assert all((ROOT / path).exists() for path in paths), fault

@@ -51,3 +51,11 @@ def test_what_a_case_needs_covers_the_seeds_columns_and_grows_with_its_passes() 
         replace(where, q_len=4096, kv_len=4096), PASSES
     )
     assert longer == pytest.approx(4, rel=0.05)
+
+
+def test_each_further_layer_keeps_its_matrices_unless_it_is_checkpointed() -> None:
+    one, three = problem(1024, 64), problem(1024, 64, layers=3)
+    for variant, matrices in (("naive", 3), ("naive_lean", 1), ("checkpoint", 0)):
+        more = needed_bytes(three, ("step",), variant) - needed_bytes(one, ("step",), variant)
+        assert 2 * matrices * score_bytes(one) <= more < (2 * matrices + 1) * score_bytes(one)
+    assert needed_bytes(three, ("forward",)) == needed_bytes(one, ("forward",))

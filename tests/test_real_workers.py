@@ -14,13 +14,13 @@ import pytest
 
 from compare.backends import BACKENDS, backend
 from compare.cli import main
-from compare.commands import study
+from compare.commands import publishing, study
 from compare.files import results
 from compare.maths import inputs
 from compare.profile import timeline
 from compare.records import DTYPES, PASSES, Measurement, Problem
-from compare.run import runner
-from tests.run_fake import outcomes, row
+from compare.run import rating, runner
+from tests.run_fake import no_extras, no_rates, outcomes, row
 
 JAX, TORCH = "jax:naive:jit", "torch:naive:eager"
 BATCH, LENGTH, WIDTH = 2, 64, 16
@@ -164,6 +164,8 @@ def test_a_worker_killed_in_mid_run_is_a_crash_and_the_other_goes_on(
         if text.startswith("rounds 1 to ") and (worker := runners[0]._fleet._live.get("torch")):
             os.kill(worker.pid, signal.SIGKILL)
 
+    monkeypatch.setattr(rating, "rated", no_rates)
+    monkeypatch.setattr(publishing, "installed", no_extras)
     monkeypatch.setattr(runner.OneProcess, "__init__", remember)
     monkeypatch.setattr(study.Study, "stage", kill)
     out = tmp_path / "out"

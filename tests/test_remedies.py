@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
 from compare.findings import remedies, summary
-from compare.records import Contender, Measurement
+from compare.records import Case, Contender, Measurement, PassName, Problem
 from compare.report import markdown, solution_words
+from compare.worker import weighing
+from compare.worker.measuring import Session
 from tests import samples
-from tests.run_fake import row
 from tests.samples import JAX, measurement, pass_result, problem
 
 CAUSAL = problem(1024, mask="causal")
@@ -121,19 +119,28 @@ def test_without_a_base_there_is_no_section() -> None:
     assert solution_words.summary([measurement(CAUSAL)]) == []
 
 
+def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.Weight:
+    """What the backward pass and the step of one contender hold."""
+    session = Session(f"{backend}_attn", "cpu", 1)
+    programs = session.programs_of(Case(problem=where, contender=of(variant, backend, mode)))
+    passes: tuple[PassName, ...] = ("backward", "step")
+    for name in passes:
+        session.run(programs, name)
+    return weighing.weigh(session, programs, passes, where)
+
+
 @pytest.mark.parametrize(("backend", "mode"), [("jax", "jit"), ("torch", "eager")])
-def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: str, tmp_path: Path) -> None:
+def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: str) -> None:
     """Also the proof that XLA did not undo it: the peak of the program says so, not only what is saved."""
-    named = [f"{backend}:{variant}:{mode}" for variant in ("naive", "checkpoint")]
-    words = "--seq-len 512 --d-model 16 --batch-size 2 --layers 6 --samples 6 --device cpu --pass backward step"
-    out = tmp_path / "out"
-    assert main([*(w for each in named for w in ("--contender", each)), *words.split(), "--out", str(out)]) == 0
-    plain, again = (row(out, each) for each in named)
+    where = problem(512, 16, 2, mask="causal", layers=6)
+    plain, again = (weighed(backend, variant, mode, where) for variant in ("naive", "checkpoint"))
     matrix, layer = 2 * 512 * 512 * 4, 2 * 512 * 16 * 4
+    assert plain.saved_bytes
+    assert again.saved_bytes
     assert plain.saved_bytes >= 6 * matrix
     assert again.saved_bytes <= 6 * 3 * layer
-    assert again.passes["step"].peak_bytes < 0.6 * plain.passes["step"].peak_bytes
-    assert again.passes["step"].peak_bytes < 6 * matrix <= plain.passes["step"].peak_bytes
+    assert again.peaks["step"].peak_bytes < 0.6 * plain.peaks["step"].peak_bytes
+    assert again.peaks["step"].peak_bytes < 6 * matrix <= plain.peaks["step"].peak_bytes
 
 
 def test_memory_that_was_not_measured_gives_no_ratio() -> None:

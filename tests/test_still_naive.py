@@ -74,6 +74,7 @@ def test_a_row_whose_attention_inductor_replaced_says_so_of_every_pass(
         assert reasons.lines(found[name])[0].kinds == ("fused attention",)
 
 
+@pytest.mark.long
 def test_without_the_pattern_the_same_attention_is_naive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = ran(tmp_path, monkeypatch, pattern_matcher=False)
     assert notices(found) == ()

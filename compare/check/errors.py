@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from compare.records import Problem
 
@@ -38,6 +37,8 @@ def largest_nearby(sizes: Array) -> Array:
     Where few terms make up a row (the first queries, the last keys) its size differs from slice to slice by far more
     than rounding does.
     """
+    from scipy.ndimage import maximum_filter1d  # half a second to import, and most problems are small: without it
+
     widened: Array = maximum_filter1d(sizes, NEIGHBOURS, axis=-1, mode="nearest")
     return widened
 
@@ -67,6 +68,8 @@ def gap_in(one: Array, other: Array, sizes: Array | None, piece: tuple[slice, sl
     """
     a, b = (np.asarray(each[piece], np.float64).swapaxes(1, 2) for each in (one, other))
     if sizes is None:
+        from scipy.ndimage import uniform_filter1d
+
         squares = np.maximum(np.square(a).sum(-1), np.square(b).sum(-1))
         smooth = uniform_filter1d(squares, NEIGHBOURS, axis=-1, mode="nearest")  # a running sum: it may end below 0
         sizes = np.sqrt(np.maximum(smooth, 0.0))

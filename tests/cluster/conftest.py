@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,9 +16,13 @@ from tests.run_fake import MARK, marked, register
 
 
 @pytest.fixture(scope="package")
-def marks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the nodes know by their environment: for marker files, and for their temporary ones."""
-    return tmp_path_factory.mktemp("marks")
+def marks() -> Iterator[Path]:
+    """A folder that the nodes know by their environment: for marker files, and for their temporary ones.
+
+    With a short path, for Ray has its sockets there.
+    """
+    with TemporaryDirectory(prefix="ray-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="package")

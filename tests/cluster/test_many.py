@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts import long_sweep
 
 PROBLEMS = 50
@@ -13,6 +15,7 @@ MOST_GROWTH = (
 )
 
 
+@pytest.mark.long
 def test_a_long_sweep_loses_nothing_and_takes_no_memory(cluster: Any, out: Path) -> None:
     found = long_sweep.sweep(cluster, out, PROBLEMS)
     assert found.code == 0

@@ -36,6 +36,7 @@ def test_a_sweep_over_two_nodes_is_the_sweep(cluster: Any, out: Path, tmp_path: 
     assert "Kind of machine" not in (out / REPORT).read_text()
 
 
+@pytest.mark.long
 def test_each_node_is_rated(cluster: Any, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in hooks.variables("rated_fakes").items():
         monkeypatch.setenv(name, value)

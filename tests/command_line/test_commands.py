@@ -13,7 +13,7 @@ from compare import backends, cli
 from compare.__version__ import VERSION
 from compare.commands import options
 from compare.run import fleet
-from compare.worker.environment import OVERRIDES, relevant
+from compare.worker.environment import relevant
 from tests.command_line.typed import SMALL, environment, refusal
 
 
@@ -134,7 +134,9 @@ def test_a_contender_named_twice_is_a_second_entrant() -> None:
 def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = {*OVERRIDES, "PET_NNODES", "PET_MAX_RESTARTS"}  # the last of torchrun, which would wait for more nodes
+    precision = {"NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"}
+    mode = {"TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", "JAX_DISABLE_JIT", "JAX_NUM_CPU_DEVICES"}
+    names = precision | mode | {"PET_NNODES", "PET_MAX_RESTARTS"}  # of torchrun, which would wait for more nodes
     for name in names:
         monkeypatch.setenv(name, "1")
     _, plan = options.parse([*SMALL, "--backend", "jax"])

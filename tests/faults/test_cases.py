@@ -9,7 +9,8 @@ import pytest
 from compare.cli import main
 from compare.files import results
 from compare.records import Measurement
-from tests.run_fake import GOOD, arguments, outcomes, row, started_workers, survivors
+from compare.worker.messages import Failed
+from tests.run_fake import GOOD, JudgeHere, arguments, outcomes, row, started_workers, survivors
 
 FAULTS = [
     ("crashes", "CRASH", "prepare", "SIGKILL"),
@@ -136,6 +137,17 @@ def test_numbers_that_go_wrong_after_the_first_calls_disagree(out: Path) -> None
         ("fake:drifts:eager", 16): "wrong",
         ("fake2:naive:eager", 16): "ok",
     }
+
+
+def test_a_check_that_fails_leaves_rows_without_verdict_and_says_so(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    died = Failed(status="CRASH", stage="judge", reason="killed by SIGKILL")
+    monkeypatch.setattr(JudgeHere, "ask", lambda *_: died)
+    main(arguments(out, *GOOD))
+    for name in GOOD:
+        found = row(out, name)
+        assert found.agreement is None
+        assert "the agreement check failed: killed by SIGKILL" in [each.text for each in found.warnings]
+    assert "no ratio" in (out / results.REPORT).read_text()
 
 
 def test_another_dtype_than_the_problems_is_a_failure(out: Path) -> None:

@@ -99,6 +99,13 @@ def test_reasons_stand_below_the_table_with_their_sizes() -> None:
     assert table_text([raised]).rstrip().endswith("no such luck")
 
 
+def test_every_row_has_its_line_with_or_without_numbers() -> None:
+    rows = [measurement(problem()), samples.out_of_memory(problem()), samples.skip(problem())]
+    assert terminal.problem_table(rows, 80, samples.run().settings).row_count == 3
+    side_by_side = part(rows, "Side by side")
+    assert all(word in side_by_side for word in ("OOM", "skip", "torch:naive:eager", "torch:naive:compile"))
+
+
 @pytest.mark.parametrize("other", [{"agreement": samples.agreement(False)}, {"alone": True}])
 def test_no_ratio_where_it_would_not_be_fair(other: dict[str, Any]) -> None:
     rows = pair(**other)

@@ -1,224 +1,209 @@
-"""One suite for every discovered variant of every backend: the same function, by the program's own rule."""
+"""One suite for every discovered variant of every backend: the same function, by the program's own rule.
+
+Properties are combined so that every pair of values meets in some problem, and under ``-m long`` every three.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
-from importlib import import_module
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, missing_modules, variants
+from compare.contract import check_visible, parse_mask
 from compare.maths import inputs
-from compare.records import Agreement, Problem
-from scripts import conformance
+from compare.records import DTYPES, Problem
+from tests.variants.checking import (
+    ALL,
+    HERE,
+    MASKS,
+    NEED_A_GPU,
+    Named,
+    adapter_of,
+    attention_of,
+    computed,
+    foreseen,
+    judged,
+    problem,
+    unsupported_is_skipped,
+    wrong,
+)
 
-Array = np.ndarray[Any, Any]
-# What several devices share is `fused` on one: tests/parallel has those.
-VARIANTS = [(name, each) for name in BACKENDS for each in variants(name) if each not in SEQUENCE_PARALLEL]
-TENSORS = ("out", "dq", "dk", "dv")
-MASKS = ("full", "causal", "window:3", "strided:4")
-HEADS = ((1, 1), (4, 2), (4, 1))
-LENGTHS = ((6, 9), (7, 5), (13, 13))
+LONG = (170, 131)  # the last keys are no whole block, and queries beyond them look at where more would be
+SEVERAL_BLOCKS = ("window:40", "window:130", "strided:36")
+AXES: dict[str, tuple[Any, ...]] = {
+    "mask": (*MASKS, *SEVERAL_BLOCKS),
+    "lengths": ((6, 9), (7, 5), (13, 13), LONG),
+    "heads": ((1, 1), (4, 2), (4, 1)),
+    "dtype": DTYPES,
+    "head_dim": (5, 16),
+    "layout": ("btnh", "bnth"),
+    "layers": (1, 3),
+    "passes": (("step",), ("forward",), ("backward",)),  # each a program, which takes a compiler about half a second
+}
+Row = dict[str, Any]
+FORWARD_ONLY = {("torch", "flex")}  # on a CPU, whatever is asked for
+# Where every value occurs once, and under long every pair: what `fused` hands everything to has rows of its own
+# (tests/variants/test_fused.py), and for `flex` a C++ compiler takes a quarter of a minute for each shape.
+FEWER = {("torch", "flex"), ("torch", "fused"), ("jax", "fused")}
+FEWEST = {("torch", "flex"): 2}  # rows
+STEP = ("step",)
+
+every_variant = pytest.mark.parametrize("variant", HERE, ids=":".join)
 
 
-@pytest.fixture(params=VARIANTS, ids=[":".join(pair) for pair in VARIANTS])
-def contender(request: pytest.FixtureRequest) -> tuple[str, str]:
-    name, variant = request.param
-    if missing := missing_modules(name):
-        pytest.skip(f"{name} is not installed: {', '.join(missing)}")
-    return name, variant
+def problem_of(row: Row) -> Problem:
+    return problem(**{name: value for name, value in row.items() if name != "passes"})
 
 
-@cache
-def adapter_of(name: str) -> Any:
-    """The backend's adapter, opened once, in this process: the parent program never does this."""
-    return import_module(f"{backend(name).package}.adapter").Adapter("cpu", 2)
-
-
-def attention_of(contender: tuple[str, str]) -> Callable[..., Any]:
-    name, variant = contender
-    found: Callable[..., Any] = import_module(f"{backend(name).package}.variants.{variant}").attention
-    return found
-
-
-@contextmanager
-def unsupported_is_skipped() -> Iterator[None]:
-    """A combination that a variant refuses with a reason."""
+def refused(variant: Named, row: Row) -> bool:
+    """Whether the contract or the variant refuses a row, or its mask needs other lengths to show anything."""
+    where = problem_of(row)
     try:
-        yield
-    except NotImplementedError as reason:
-        pytest.skip(str(reason))
+        check_visible(parse_mask(where.mask), where.q_len, where.kv_len)
+    except ValueError:
+        return True
+    if where.mask not in ("full", "causal") and (row["lengths"] == LONG) != (where.mask in SEVERAL_BLOCKS):
+        return True
+    trained = "forward" not in row["passes"]
+    return bool(foreseen(variant, where, trained)) or (trained and variant in FORWARD_ONLY)
 
 
-def problem(
-    mask: str = "causal",
-    heads: tuple[int, int] = (4, 2),
-    lengths: tuple[int, int] = (6, 9),
-    batch: int = 2,
-    head_dim: int = 5,
-    dtype: Any = "float32",
-    **special: Any,
-) -> Problem:
-    return Problem(
-        batch=batch,
-        q_len=lengths[0],
-        kv_len=lengths[1],
-        heads=heads[0],
-        kv_heads=heads[1],
-        head_dim=head_dim,
-        mask=mask,
-        dtype=dtype,
-        matmul_precision="ieee",
-        seed=3,
-        **special,
+def covering(possible: list[Row], together: int) -> list[Row]:
+    """Few of the rows, in which values of so many axes meet in every way in which they do in any row.
+
+    Greedily: the next row is the one with most meetings that are new (Cohen et al. 1997, doi:10.1109/32.605761).
+    """
+    meetings: dict[tuple[Any, ...], int] = {}
+    held = np.array(
+        [
+            [meetings.setdefault(meeting, len(meetings)) for meeting in combinations(row.items(), together)]
+            for row in possible
+        ]
     )
+    missing, chosen = np.ones(len(meetings), bool), []
+    while missing.any():
+        best = int(missing[held].sum(1).argmax())
+        missing[held[best]] = False
+        chosen.append(possible[best])
+    return chosen
 
 
-def computed(
-    contender: tuple[str, str], problem: Problem, arrays: inputs.Inputs, scale: float | None = None, mode: str = ""
-) -> dict[str, Array]:
-    """``pass.tensor`` -> array of all three passes, through the adapter as the worker does it."""
-    adapter, attention, entry = adapter_of(contender[0]), attention_of(contender), backend(contender[0])
-    with unsupported_is_skipped():
-        return conformance.computed(adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale)
-    raise AssertionError("unreachable: skipped")
+def check(variant: Named, together: int, most: int | None = None) -> None:
+    every = (dict(zip(AXES, values, strict=True)) for values in product(*AXES.values()))
+    rows = covering([row for row in every if not refused(variant, row)], together)[::-1][:most]
+    assert len(rows) >= (most or 4)
+    found = {str(row): wrong(variant, problem_of(row), row["passes"]) for row in rows}
+    assert not {row: tensors for row, tensors in found.items() if tensors}
 
 
-def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], scale: float | None = None) -> Agreement:
-    """The program's verdict.  The judge takes its scale from the head size, so an explicit one is put there."""
-    shapes = dict(zip(TENSORS, (arrays[3].shape, *(each.shape for each in arrays[:3])), strict=True))
-    assert {key: array.shape for key, array in found.items()} == {key: shapes[key.split(".")[1]] for key in found}
-    if scale is not None:
-        problem = replace(problem, head_dim=round(scale**-2))
-    return conformance.judged(problem, "cpu", arrays, found)
+@every_variant
+def test_it_is_attention_where_every_two_properties_meet(variant: Named) -> None:
+    check(variant, 1 if variant in FEWER else 2, FEWEST.get(variant))
 
 
-def check(contender: tuple[str, str], problem: Problem) -> None:
-    arrays = inputs.draw(problem)
-    verdict = judged(problem, arrays, computed(contender, problem, arrays))
-    assert verdict.agrees, [each for each in verdict.tensors if not each.agrees]
+@pytest.mark.long
+@every_variant
+def test_it_is_attention_where_every_three_properties_meet(variant: Named) -> None:
+    check(variant, 2 if variant in FEWER else 3)
 
 
-def test_every_variant_does_something_here_or_says_that_it_needs_a_gpu(contender: tuple[str, str]) -> None:
-    adapter, refused = adapter_of(contender[0]), []
-    for mask in MASKS:
-        q, k, v, _ = (adapter.put(each, "float32") for each in inputs.draw(problem(mask, head_dim=16)))
-        try:
-            attention_of(contender)(q, k, v, mask=mask)
-        except NotImplementedError as reason:
-            refused.append(str(reason))
-    assert len(refused) < len(MASKS) or all("needs an NVIDIA GPU" in reason for reason in refused)
+def suited(variant: Named, **other: Any) -> Problem:
+    """A problem under a mask that the variant takes."""
+    for mask in ("causal", "window:3", "strided:4"):
+        where = problem(mask, **other)
+        if not (reason := foreseen(variant, where, trained=variant not in FORWARD_ONLY)):
+            return where
+    pytest.skip(reason)
 
 
-@pytest.mark.parametrize("heads", HEADS, ids=str)
-@pytest.mark.parametrize("mask", MASKS)
-def test_masks_and_grouped_heads(contender: tuple[str, str], mask: str, heads: tuple[int, int]) -> None:
-    check(contender, problem(mask, heads))
+def test_every_two_properties_meet_in_few_problems() -> None:
+    every = [dict(zip(AXES, values, strict=True)) for values in product(*AXES.values())]
+    rows = covering(every, 2)
+    for one, other in combinations(AXES, 2):
+        assert {(row[one], row[other]) for row in rows} == set(product(AXES[one], AXES[other]))
+    assert len(rows) < len(every) / 50
 
 
-@pytest.mark.parametrize("lengths", LENGTHS[1:], ids=str)
-@pytest.mark.parametrize("mask", MASKS)
-def test_key_lengths_below_and_at_the_query_length(
-    contender: tuple[str, str], mask: str, lengths: tuple[int, int]
-) -> None:
-    check(contender, problem(mask, lengths=lengths))
+def test_who_needs_a_gpu_says_so_and_nobody_else() -> None:
+    refusals = {each: [foreseen(each, problem(mask, head_dim=16), trained=False) for mask in MASKS] for each in ALL}
+    assert {each for each, reasons in refusals.items() if all(reasons)} == NEED_A_GPU
+    for each in NEED_A_GPU:
+        assert all("needs an NVIDIA GPU" in reason for reason in refusals[each]), refusals[each]
 
 
-LONG = [("window:40", (150, 131)), ("window:130", (300, 300)), ("strided:40", (150, 131))]
-
-
-@pytest.mark.parametrize(("mask", "lengths"), LONG)
-def test_sparse_masks_over_several_blocks(contender: tuple[str, str], mask: str, lengths: tuple[int, int]) -> None:
-    check(contender, problem(mask, lengths=lengths, heads=(2, 1)))
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("mask", ["full", "strided:4"])
-def test_narrow_dtypes(contender: tuple[str, str], mask: str, dtype: str) -> None:
-    check(contender, problem(mask, lengths=(33, 33), head_dim=16, dtype=dtype))
-
-
-@pytest.mark.parametrize("special", [{"layers": 3}, {"layout": "bnth"}], ids=str)
-@pytest.mark.parametrize("mask", ["causal", "window:3", "strided:4"])
-def test_layers_and_the_other_layout(contender: tuple[str, str], mask: str, special: dict[str, Any]) -> None:
-    check(contender, problem(mask, lengths=(13, 13), **special))
-
-
+@every_variant
 @pytest.mark.parametrize(
     "sizes",
     [
         {"batch": 1, "heads": (1, 1), "lengths": (1, 1), "head_dim": 1},
+        {"batch": 3, "heads": (3, 1), "lengths": (19, 17), "head_dim": 7},
         {"lengths": (1, 9)},
-        {"lengths": (7, 1), "mask": "full"},
-        {"batch": 3, "heads": (3, 1), "lengths": (31, 17), "head_dim": 7},
     ],
-    ids=str,
+    ids=["ones", "odd", "one query"],
 )
-def test_sizes_of_one_and_odd_sizes(contender: tuple[str, str], sizes: dict[str, Any]) -> None:
-    check(contender, problem(**sizes))
+def test_sizes_of_one_and_odd_sizes(variant: Named, sizes: Row) -> None:
+    assert not wrong(variant, suited(variant, **sizes), STEP)
 
 
+@every_variant
 @pytest.mark.parametrize("sizes", [{"batch": 0}, {"lengths": (0, 5)}], ids=str)
-def test_empty_axes_give_empty_or_zero(contender: tuple[str, str], sizes: dict[str, Any]) -> None:
-    empty = problem(**sizes)
+def test_empty_axes_give_empty_or_zero(variant: Named, sizes: Row) -> None:
+    empty = suited(variant, **sizes)
     arrays = inputs.draw(empty)
-    found = computed(contender, empty, arrays)
+    found = computed(variant, empty, arrays, passes=STEP)
     judged(empty, arrays, found)  # the shapes
     assert all(not array.any() for array in found.values())
 
 
-def test_no_keys_are_refused(contender: tuple[str, str]) -> None:
-    adapter, none = adapter_of(contender[0]), problem(lengths=(4, 0), mask="full")
+@every_variant
+def test_no_keys_are_refused(variant: Named) -> None:
+    adapter, none = adapter_of(variant[0]), problem(lengths=(4, 0), mask="full")
     q, k, v, _ = (adapter.put(each, "float32") for each in inputs.draw(none))
     with pytest.raises(ValueError, match="4 queries on 0 keys"):
-        attention_of(contender)(q, k, v, mask="full")
+        attention_of(variant)(q, k, v, mask="full")
 
 
-@pytest.mark.parametrize("heads", HEADS[1:], ids=str)
-def test_a_value_head_size_of_its_own(contender: tuple[str, str], heads: tuple[int, int]) -> None:
-    wide = problem(heads=heads)
+@every_variant
+def test_a_value_head_size_of_its_own(variant: Named) -> None:
+    wide = suited(variant)
     q, k, v, do = inputs.draw(replace(wide, head_dim=8))
     arrays = q[..., :5].copy(), k[..., :5].copy(), v, do
-    verdict = judged(wide, arrays, computed(contender, wide, arrays))
+    verdict = judged(wide, arrays, computed(variant, wide, arrays, passes=STEP))
     assert verdict.agrees, verdict
 
 
-@pytest.mark.parametrize("head_dim_of_scale", [1, 64])
-def test_an_explicit_scale(contender: tuple[str, str], head_dim_of_scale: int) -> None:
-    scale, plain = head_dim_of_scale**-0.5, problem()
+@every_variant
+def test_an_explicit_scale(variant: Named) -> None:
+    """And a wrong one would be seen."""
+    scale, plain = 0.125, suited(variant)
     arrays = inputs.draw(plain)
-    found = computed(contender, plain, arrays, scale)
+    found = computed(variant, plain, arrays, scale, passes=STEP)
     assert judged(plain, arrays, found, scale).agrees
     assert not judged(plain, arrays, found).agrees
 
 
-def test_the_mask_defaults_to_causal_and_the_plain_call_equals_the_program(contender: tuple[str, str]) -> None:
-    adapter, plain = adapter_of(contender[0]), problem("causal")
-    arrays = inputs.draw(plain)
-    q, k, v, _ = (adapter.put(each, "float32") for each in arrays)
-    with unsupported_is_skipped():
-        found = {"forward.out": adapter.numpy(adapter.block(attention_of(contender)(q, k, v)))}
-    assert judged(plain, arrays, found).agrees
+@every_variant
+def test_the_mask_defaults_to_causal_and_large_scores_do_not_overflow(variant: Named) -> None:
+    adapter, plain = adapter_of(variant[0]), problem("causal")
+    q, k, v, do = inputs.draw(plain)
+    for factor in (1, 1000):
+        arrays = (q * np.float32(factor), k, v, do)
+        with unsupported_is_skipped():
+            out = attention_of(variant)(*(adapter.put(each, "float32") for each in arrays[:3]))
+        found = {"forward.out": adapter.numpy(adapter.block(out))}
+        assert np.isfinite(found["forward.out"]).all()
+        assert factor > 1 or judged(plain, arrays, found).agrees
 
 
-def test_large_scores_do_not_overflow(contender: tuple[str, str]) -> None:
-    large = problem()
+@every_variant
+def test_gradients_of_large_scores_do_not_overflow(variant: Named) -> None:
+    large = suited(variant)
     q, *rest = inputs.draw(large)
     arrays = (q * np.float32(1000), *rest)
-    assert all(np.isfinite(array).all() for array in computed(contender, large, arrays).values())
-
-
-def test_the_result_is_in_the_dtype_of_the_inputs(contender: tuple[str, str]) -> None:
-    adapter = adapter_of(contender[0])
-    for dtype in ("float32", "bfloat16", "float16"):
-        q, k, v, _ = (adapter.put(each, dtype) for each in inputs.draw(problem(dtype=dtype)))
-        with unsupported_is_skipped():
-            assert attention_of(contender)(q, k, v).dtype == q.dtype
+    assert all(np.isfinite(array).all() for array in computed(variant, large, arrays, passes=STEP).values())
 
 
 WRONG = [
@@ -233,12 +218,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("shapes", "options", "message"), WRONG, ids=[message[:30] for *_, message in WRONG])
-def test_what_does_not_fit_is_refused_by_name(
-    contender: tuple[str, str], shapes: dict[str, tuple[int, ...]], options: dict[str, str], message: str
-) -> None:
-    adapter = adapter_of(contender[0])
-    full = {"q": (2, 6, 4, 5), "k": (2, 9, 2, 5), "v": (2, 9, 2, 5)} | shapes
-    q, k, v = (adapter.put(np.ones(shape, np.float32), "float32") for shape in full.values())
-    with pytest.raises(ValueError, match=message):
-        attention_of(contender)(q, k, v, **options)
+@pytest.mark.parametrize("variant", ALL, ids=":".join)
+def test_what_does_not_fit_is_refused_by_name(variant: Named) -> None:
+    adapter = adapter_of(variant[0])
+    for shapes, options, message in WRONG:
+        full = {"q": (2, 6, 4, 5), "k": (2, 9, 2, 5), "v": (2, 9, 2, 5)} | shapes
+        q, k, v = (adapter.put(np.ones(shape, np.float32), "float32") for shape in full.values())
+        with pytest.raises(ValueError, match=message):
+            attention_of(variant)(q, k, v, **options)

@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
-from compare.backends import BACKENDS, backend, missing_modules, refuses
+from compare.backends import BACKENDS, refuses
 from compare.maths import inputs
-from compare.records import Case, Contender
-from compare.worker import composing
-from tests.variants.test_conformance import MASKS, VARIANTS, adapter_of, attention_of, problem
+from compare.records import Problem
+from tests.variants.checking import ALL, MASKS, Named, adapter_of, attention_of, foreseen, problem
 
-TELLING = [each for each in VARIANTS if refuses(*each) and not missing_modules(each[0])]
+TELLING = [each for each in ALL if refuses(*each)]
 
 
-def raised(found: tuple[str, str], mask: str, dtype: str) -> str:
+def raised(named: Named, where: Problem) -> str:
     """Why a call on real arrays, in training, is refused."""
-    name, _ = found
-    q, k, v, _ = (adapter_of(name).put(each, dtype) for each in inputs.draw(problem(mask, dtype=dtype)))
+    name, _ = named
+    q, k, v, _ = (adapter_of(name).put(each, where.dtype) for each in inputs.draw(where))
     if name == "torch":
         q, k, v = (each.requires_grad_() for each in (q, k, v))
     try:
-        attention_of(found)(q, k, v, mask=mask)
+        attention_of(named)(q, k, v, mask=where.mask)
     except NotImplementedError as reason:
         return str(reason)
     return ""
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("contender", TELLING, ids=":".join)
-def test_it_refuses_what_it_says(contender: tuple[str, str], mask: str, dtype: str) -> None:
-    name, variant = contender
-    case = Case(problem=problem(mask, dtype=dtype), contender=Contender(backend=name, variant=variant, mode=""))
-    said = composing.foreseen(backend(name).package, case, True, adapter_of(name))
-    assert said == raised(contender, mask, dtype)
+@pytest.mark.parametrize("variant", TELLING, ids=":".join)
+def test_it_refuses_what_it_says_and_computes_nothing_else_in_its_place(variant: Named) -> None:
+    for mask, dtype in product(MASKS, ("float32", "float16")):
+        where = problem(mask, dtype=dtype)
+        assert foreseen(variant, where) == raised(variant, where)
 
 
 def test_an_outline_takes_no_memory() -> None:
-    for name in (each for each in BACKENDS if not missing_modules(each)):
+    for name in BACKENDS:
         outline = adapter_of(name).outline((2**20, 2**10, 2**10, 2**10), "bfloat16", True)
         assert outline.shape == (2**20, 2**10, 2**10, 2**10)
         assert np.dtype(str(outline.dtype).removeprefix("torch.").replace("bfloat16", "float16")).itemsize == 2

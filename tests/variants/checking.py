@@ -1,0 +1,127 @@
+"""What the tests of variants share: problems, a variant's numbers through the adapter, the program's verdict on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, variants
+from compare.maths import inputs
+from compare.records import PASSES, Agreement, Case, Contender, PassName, Problem
+from compare.worker import composing
+from scripts import conformance
+
+Array = np.ndarray[Any, Any]
+Named = tuple[str, str]  # a backend and its variant
+# What several devices share is `fused` on one: tests/parallel has those.
+ALL = [(name, each) for name in BACKENDS for each in variants(name) if each not in SEQUENCE_PARALLEL]
+NEED_A_GPU = {
+    *(("jax", name) for name in ("fused_cudnn", "tokamax_mosaic", "tokamax_triton")),
+    *(("torch", name) for name in ("fused_cudnn", "fused_efficient", "varlen")),
+}
+HERE = [named for named in ALL if named not in NEED_A_GPU]
+TENSORS = ("out", "dq", "dk", "dv")
+MASKS = ("full", "causal", "window:3", "strided:4")
+
+
+@cache
+def adapter_of(name: str) -> Any:
+    """The backend's adapter, opened once, in this process: the parent program never does this."""
+    return import_module(f"{backend(name).package}.adapter").Adapter("cpu", 1)
+
+
+def attention_of(named: Named) -> Callable[..., Any]:
+    """A variant's function."""
+    name, variant = named
+    found: Callable[..., Any] = import_module(f"{backend(name).package}.variants.{variant}").attention
+    return found
+
+
+@contextmanager
+def unsupported_is_skipped() -> Iterator[None]:
+    """A combination that a variant refuses with a reason."""
+    try:
+        yield
+    except NotImplementedError as reason:
+        pytest.skip(str(reason))
+
+
+def problem(
+    mask: str = "causal",
+    heads: tuple[int, int] = (4, 2),
+    lengths: tuple[int, int] = (6, 9),
+    batch: int = 2,
+    head_dim: int = 5,
+    dtype: Any = "float32",
+    **special: Any,
+) -> Problem:
+    """A small problem."""
+    return Problem(
+        batch=batch,
+        q_len=lengths[0],
+        kv_len=lengths[1],
+        heads=heads[0],
+        kv_heads=heads[1],
+        head_dim=head_dim,
+        mask=mask,
+        dtype=dtype,
+        matmul_precision="ieee",
+        seed=3,
+        **special,
+    )
+
+
+@cache
+def foresees(named: Named) -> bool:
+    """Whether a variant says beforehand what it refuses."""
+    return refuses(*named)
+
+
+def foreseen(named: Named, where: Problem, trained: bool = True) -> str:
+    """Why a variant says that it will refuse a problem; empty where it does not."""
+    name, variant = named
+    if not foresees(named):
+        return ""
+    case = Case(problem=where, contender=Contender(backend=name, variant=variant, mode=""))
+    return composing.foreseen(backend(name).package, case, trained, adapter_of(name))
+
+
+def computed(
+    named: Named,
+    problem: Problem,
+    arrays: inputs.Inputs,
+    scale: float | None = None,
+    mode: str = "",
+    passes: Sequence[PassName] = PASSES,
+) -> dict[str, Array]:
+    """``pass.tensor`` -> array of the passes, through the adapter as the worker does it."""
+    adapter, attention, entry = adapter_of(named[0]), attention_of(named), backend(named[0])
+    with unsupported_is_skipped():
+        return conformance.computed(
+            adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale, passes
+        )
+    raise AssertionError("unreachable: skipped")
+
+
+def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], scale: float | None = None) -> Agreement:
+    """The program's verdict.  The judge takes its scale from the head size, so an explicit one is put there."""
+    shapes = dict(zip(TENSORS, (arrays[3].shape, *(each.shape for each in arrays[:3])), strict=True))
+    assert {key: array.shape for key, array in found.items()} == {key: shapes[key.split(".")[1]] for key in found}
+    if scale is not None:
+        problem = replace(problem, head_dim=round(scale**-2))
+    return conformance.judged(problem, "cpu", arrays, found)
+
+
+def wrong(named: Named, problem: Problem, passes: Sequence[PassName] = PASSES) -> list[str]:
+    """The tensors of a problem that do not agree, with their errors."""
+    arrays = inputs.draw(problem)
+    verdict = judged(problem, arrays, computed(named, problem, arrays, passes=passes))
+    found = [f"{each.tensor}: {each.max_error:.1e}" for each in verdict.tensors if not each.agrees]
+    return found or ([] if verdict.agrees else ["the passes differ"])
