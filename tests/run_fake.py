@@ -14,6 +14,7 @@ from compare.circumstances import Run
 from compare.cli import main
 from compare.commands import publishing
 from compare.files.results import RESULTS, read
+from compare.findings import conditions
 from compare.records import Failure, Measurement, Row
 from compare.run import judge, judging, rating
 from tests.fake_attn.adapter import WORKERS
@@ -30,6 +31,7 @@ def register(patch: Any) -> None:
     patch.setattr(rating, "rated", no_rates)
     patch.setattr(publishing, "installed", no_extras)
     patch.setattr(judging, "WorkerProcess", JudgeHere)
+    patch.setattr(conditions, "ticks", no_ticks)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
@@ -53,6 +55,10 @@ class JudgeHere:
 def no_rates(*_: object) -> tuple[()]:
     """Most tests need no floor, and start no process to measure one."""
     return ()
+
+
+def no_ticks(_: object) -> None:
+    """Other tests run beside, and on a busy machine there are no verdicts."""
 
 
 def no_extras(_: str) -> bool:
@@ -135,4 +141,5 @@ if __name__ == "__main__":
     rating.rated = no_rates  # type: ignore[assignment]
     publishing.installed = no_extras
     judging.WorkerProcess = JudgeHere  # type: ignore[assignment, misc]
+    conditions.ticks = no_ticks  # type: ignore[assignment]
     sys.exit(main())

@@ -1,7 +1,7 @@
 """Golden numbers: what ``report --format csv`` says of every committed results file, kept as it was once.
 
-``python -m tests.golden`` writes the tables that are missing.  To change a number on purpose, remove its file first, and
-say in the commit why the number changes.
+``python -m tests.golden`` writes the tables that are missing.  To change a number on purpose, remove its file first and
+say in the commit why it changes.
 """
 
 from __future__ import annotations

@@ -107,7 +107,8 @@ def test_what_jax_sends_is_what_the_formula_says(
 ) -> None:
     """By the programs as they are traced, on a mesh of devices that need not be there."""
     jax, sequence = import_module("jax"), import_module("jax_attn.sequence")
-    monkeypatch.setattr(sequence, "_meshes", [jax.sharding.AbstractMesh((devices,), (sequence.AXIS,))])
+    auto = (jax.sharding.AxisType.Auto,)
+    monkeypatch.setattr(sequence, "_meshes", [jax.sharding.AbstractMesh((devices,), (sequence.AXIS,), axis_types=auto)])
     problem = replace(PROBLEM, devices=devices, dtype=dtype, layers=3)
     attention = import_module(f"jax_attn.variants.{variant}").attention
     stacked = import_module("jax_attn.stack").stacked(attention, problem.layers)

@@ -59,7 +59,8 @@ def plant(fault: Fault, tree: Path) -> Outcome:
 def run(tests: str, tree: Path) -> tuple[str, str]:
     """The first test that fails, or why there is none."""
     # Without bytecode: a file that changes twice in a second may be taken for the one before.
-    environment = os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-n0", *shlex.split(tests)]
     try:
         done = subprocess.run(

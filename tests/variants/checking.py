@@ -1,4 +1,4 @@
-"""What the tests of variants share: problems, a variant's numbers through the adapter, the program's verdict on them."""
+"""What the tests of variants share: problems, the numbers that a variant computes, and the program's verdict."""
 
 from __future__ import annotations
 
