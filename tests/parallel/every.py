@@ -3,7 +3,7 @@
     python -m tests.parallel.every jax 4 [few]
 
 A launcher starts it in several processes.  Prints a line ``variant: outcome reason`` for each problem.  ``few``: the
-first problem as one program, and one that is refused.
+first two problems, each as one program, and one that is refused.
 COMPARE_TEST_DEVICE=gpu has it run on GPUs, where problems of 16 bits count.
 """
 
@@ -78,7 +78,7 @@ def main() -> None:
     adapter = import_module(f"{package}.adapter").Adapter(DEVICE, 1)
     mine = [each for each in SEQUENCE_PARALLEL if each in variants(name)]
     asked = problems(int(count))
-    for variant, problem in product(mine, [asked[0], asked[-2]] if FEW else asked):
+    for variant, problem in product(mine, [*asked[:2], asked[-2]] if FEW else asked):
         text = outcome(adapter, devices, package, variant, problem)
         if devices.rank == 0:
             print(f"{variant}: {text}", flush=True)

@@ -24,6 +24,7 @@ from compare.run.race import Race
 from compare.worker.messages import Failed, Prepare
 from compare.worker.resident import with_descendants
 from tests import samples
+from tests.faults.test_processes import until
 from tests.run_fake import no_extras, no_rates
 
 FAULTY = "tests/parallel/faulty.py"
@@ -120,7 +121,7 @@ def test_a_device_that_hangs_is_waited_for_so_long_and_no_longer(tmp_path: Path)
     assert isinstance(reply, Failed)
     assert (reply.status, reply.stage, reply.reason) == ("TIMEOUT", "prepare", "no answer within 2 s (--timeout)")
     assert len(pids) == 3
-    assert not any(map(alive, pids))
+    until(lambda: not any(map(alive, pids)), "all of them are gone")
 
 
 def test_what_runs_on_one_device_is_skipped(rows: dict[str, object]) -> None:

@@ -7,7 +7,18 @@ import pytest
 from compare.memory_curve import MemoryCurve
 from compare.records import Cost, Kernel, Notice
 from compare.worker.measuring import Session
-from compare.worker.messages import Ended, Failed, Finished, PassMemory, Prepared, Seen, Turned, Unsupported
+from compare.worker.messages import (
+    Ended,
+    Failed,
+    Finished,
+    PassMemory,
+    Prepared,
+    Recompiled,
+    Seen,
+    Streamed,
+    Turned,
+    Unsupported,
+)
 from compare.worker.ranks import merged
 from tests.samples import EAGER
 
@@ -50,6 +61,13 @@ def test_memory_is_the_fullest_devices_and_a_warning_stands_once() -> None:
     assert isinstance(found, Prepared)
     assert (found.memory["step"].peak_bytes, found.saved_bytes, found.costs["step"].compile_s) == (10, 7, 3.0)
     assert found.warnings == (notice,)
+
+
+def test_costs_and_streams_are_those_of_the_slowest_process() -> None:
+    cheap, dear = (Cost(trace_s=0.0, compile_s=seconds, first_call_s=0.0) for seconds in (1.0, 2.0))
+    assert merged([Recompiled(costs={"step": cheap}), Recompiled(costs={"step": dear})]).costs == {"step": dear}
+    streams = [Streamed(call_s={"step": times}) for times in ((1.0, 5.0), (2.0, 4.0))]
+    assert merged(streams) == Streamed(call_s={"step": (2.0, 5.0)})
 
 
 def test_what_the_fullest_process_keeps_for_itself_decides_whether_the_next_problem_fits() -> None:

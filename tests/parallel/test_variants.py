@@ -58,20 +58,30 @@ def test_it_is_attention_on_several_devices(backend: str, devices: int, variant:
 
 
 @pytest.mark.parametrize(("backend", "variant"), ON_CPU)
-def test_it_is_attention_on_four_devices_in_one_problem(backend: str, variant: str) -> None:
-    assert outcomes(backend, 4, few=True)[variant] == ["ok", uneven(4)]
+def test_it_is_attention_on_four_devices_in_two_problems(backend: str, variant: str) -> None:
+    assert outcomes(backend, 4, few=True)[variant] == ["ok", "ok", uneven(4)]
 
 
 @pytest.mark.parametrize("variant", ["ring", "allgather", "ulysses"])
 @pytest.mark.parametrize("devices", DEVICES)
 def test_it_is_attention_on_several_processes_of_jax(devices: int, variant: str) -> None:
-    assert outcomes("jax", devices, few=True, apart=True)[variant] == ["ok", uneven(devices)]
+    assert outcomes("jax", devices, few=True, apart=True)[variant] == ["ok", "ok", uneven(devices)]
 
 
 def test_heads_that_four_devices_cannot_share_are_refused_before_anything_is_compiled() -> None:
     two = samples.problem(q_len=48, kv_len=48, heads=4, kv_heads=2, devices=4)
     said = "4 devices need the key heads to be a multiple of 4, got 2"
     assert [composing.refusal(two, variant) for variant in ("ring", "allgather", "ulysses")] == ["", "", said]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ulysses_refuses_such_heads_itself_when_it_is_called(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = BACKENDS[backend].package
+    monkeypatch.setattr(import_module(f"{package}.sequence"), "devices", lambda: 4)
+    adapter = import_module(f"{package}.adapter").Adapter("cpu", 1)
+    q, k = (adapter.put(np.ones((1, 8, heads, 8), np.float32), "float32") for heads in (4, 2))
+    with pytest.raises(NotImplementedError, match="4 devices need the key heads to be a multiple of 4, got 2"):
+        import_module(f"{package}.variants.ulysses").attention(q, k, k, mask="full")
 
 
 @pytest.mark.parametrize(("backend", "variant"), ON_CPU)

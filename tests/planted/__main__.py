@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 from tests.planted.faults import FAULTS, Fault
-from tests.planted.planting import Outcome, copy_tree, plant
+from tests.planted.planting import Outcome, changed, copy_tree, passes, plant
 
 
 def main() -> int:
@@ -45,10 +45,19 @@ def planted(chosen: Sequence[Fault], jobs: int) -> list[Outcome]:
         for at in range(jobs):
             trees.put(copy_tree(Path(folder) / str(at)))
 
+        for fault in chosen:
+            changed(fault, Path(folder) / "0")
+        green: dict[str, bool] = {}
+
         def one(fault: Fault) -> Outcome:
             tree = trees.get()
             try:
-                return plant(fault, tree)
+                outcome = plant(fault, tree)
+                if outcome.test and outcome.test not in green:
+                    green[outcome.test] = passes(outcome.test, tree)
+                if green.get(outcome.test, True):
+                    return outcome
+                return outcome._replace(test="", reason=f"{outcome.test} is red without the fault too")
             finally:
                 trees.put(tree)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-import pytest
 from msgspec.structs import replace
 
 from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, variants
@@ -42,15 +40,6 @@ def attention_of(named: Named) -> Callable[..., Any]:
     name, variant = named
     found: Callable[..., Any] = import_module(f"{backend(name).package}.variants.{variant}").attention
     return found
-
-
-@contextmanager
-def unsupported_is_skipped() -> Iterator[None]:
-    """A combination that a variant refuses with a reason."""
-    try:
-        yield
-    except NotImplementedError as reason:
-        pytest.skip(str(reason))
 
 
 def problem(
@@ -103,11 +92,9 @@ def computed(
 ) -> dict[str, Array]:
     """``pass.tensor`` -> array of the passes, through the adapter as the worker does it."""
     adapter, attention, entry = adapter_of(named[0]), attention_of(named), backend(named[0])
-    with unsupported_is_skipped():
-        return conformance.computed(
-            adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale, passes
-        )
-    raise AssertionError("unreachable: skipped")
+    return conformance.computed(
+        adapter, entry.package, attention, problem, arrays, mode or entry.modes[0], scale, passes
+    )
 
 
 def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], scale: float | None = None) -> Agreement:
