@@ -60,6 +60,11 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dic
     return found
 
 
+def kinds_of(result: PassResult) -> set[str]:
+    """What ran, however long it took."""
+    return {kind for line in reasons.lines(result) for kind in line.kinds}
+
+
 def notices(found: dict[PassName, PassResult]) -> tuple[Notice, ...]:
     return naivety.check(PLAIN.variant, WHERE, found, {})
 
@@ -71,7 +76,8 @@ def test_a_row_whose_attention_inductor_replaced_says_so_of_every_pass(
     for name, notice in zip(PASSES, notices(found), strict=True):
         assert notice.code == naivety.NOT_NAIVE
         assert notice.text.startswith(f"{name}: the compiler put fused attention in its place (aten::_scaled_dot_")
-        assert reasons.lines(found[name])[0].kinds == ("fused attention",)
+        assert "fused attention" in kinds_of(found[name])
+        assert not {"matmul", "softmax"} & kinds_of(found[name])
 
 
 @pytest.mark.long
@@ -79,6 +85,5 @@ def test_without_the_pattern_the_same_attention_is_naive(tmp_path: Path, monkeyp
     found = ran(tmp_path, monkeypatch, pattern_matcher=False)
     assert notices(found) == ()
     for name in PASSES:
-        seen = {kind for line in reasons.lines(found[name]) for kind in line.kinds}
-        assert {"matmul", "softmax"} <= seen
-        assert "fused attention" not in seen
+        assert {"matmul", "softmax"} <= kinds_of(found[name])
+        assert "fused attention" not in kinds_of(found[name])
