@@ -1,4 +1,4 @@
-"""How the tests are shared out to processes: what shares a setup stays together, what takes longest comes first."""
+"""Scheduling for pytest-xdist: tests that share a setup run on one worker, and the slowest groups start first."""
 
 from __future__ import annotations
 

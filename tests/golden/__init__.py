@@ -1,7 +1,7 @@
-"""Golden numbers: what ``report --format csv`` says of every committed results file, kept as it was once.
+"""Golden tables: the expected output of ``report --format csv`` for every committed results file.
 
-``python -m tests.golden`` writes the tables that are missing.  To change a number on purpose, remove its file first and
-say in the commit why it changes.
+``python -m tests.golden`` writes missing tables.  If a number should change, delete its table and run the command
+again.  Explain the change in the commit message.
 """
 
 from __future__ import annotations

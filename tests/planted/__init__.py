@@ -1,1 +1,1 @@
-"""Planted faults: one wrong line at a time in a copy of the tree, and the tests that must notice."""
+"""Mutation tests: apply one planted fault at a time to a copy of the tree and check that a test fails."""

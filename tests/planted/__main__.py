@@ -1,8 +1,8 @@
-"""Plant every fault, or those whose description holds a word, and say which test finds it.
+"""Plant all faults, or those that match every WORD, and report the test that catches each.
 
     python -m tests.planted [WORD ...] [--jobs N] [--out FILE]
 
-Exit code 1 where a fault is found by no test.
+Exit code 1 if a fault goes undetected.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def planted(chosen: Sequence[Fault], jobs: int) -> list[Outcome]:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """What each fault breaks, and the first test that turned red."""
-    lines = ["| Fault | In | Found by |", "| --- | --- | --- |"]
+    lines = ["| Fault | File | Caught by |", "| --- | --- | --- |"]
     for outcome in outcomes:
         cells = (outcome.fault.what, f"`{outcome.fault.file}`", f"`{outcome.test}`" if outcome.test else "**nobody**")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")

@@ -1,4 +1,4 @@
-"""The faults: what each one breaks, the line that it changes, and the tests that must turn red."""
+"""The planted faults: what each one breaks, the code that it replaces, and the tests that must fail."""
 
 from __future__ import annotations
 

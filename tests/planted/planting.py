@@ -1,4 +1,4 @@
-"""A copy of the tree, one fault in it at a time, and what its tests say."""
+"""Apply a fault to a copy of the tree, run its tests, and report the outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of variants share: problems, the numbers that a variant computes, and the program's verdict."""
+"""Helpers for the variant tests: build problems, run a variant, and verify its results as the program does."""
 
 from __future__ import annotations
 

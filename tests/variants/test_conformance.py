@@ -1,6 +1,6 @@
-"""One suite for every discovered variant of every backend: the same function, by the program's own rule.
+"""Conformance of every variant of every backend: results must match the oracle within the program's tolerance.
 
-Properties are combined so that every pair of values meets in some problem, and under ``-m long`` every three.
+Problems cover all pairs of property values; with ``-m long``, all triples.  ``FEWER`` lists the exceptions.
 """
 
 from __future__ import annotations
