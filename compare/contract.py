@@ -10,7 +10,8 @@ JAX and PyTorch integer arrays, and the oracle and all variants share one defini
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 MASKS = ("full", "causal", "window:W", "strided:L")
 MOST = 2**30  # positions are 32-bit integers in the frameworks
@@ -21,6 +22,31 @@ class Mask(NamedTuple):
 
     kind: str
     size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What a variant says of itself, as a literal at the top of its file, so that it is read without importing it.
+
+    ``masks``: the kinds of masks that it computes; any other is refused.  ``features``: the score features likewise.
+    ``scores``: how much of the T x S scores it holds in memory: all, those that the mask shows, or none (in tiles).
+    ``recomputes``: whether the backward pass computes the scores again.  ``kept_scores``: matrices of the size of the
+    scores that it saves for the backward pass.  ``skips``: masks whose hidden scores it does not compute.
+    ``solution``: which solution for the O(T^2) memory it is; empty for none.  ``exchange``: what its devices send to
+    each other where several share the sequence; empty where it runs on one device.  ``candidates``: the variants among
+    which it chooses, the first that runs here.
+    """
+
+    summary: str
+    masks: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    scores: Literal["all", "visible", "none", ""] = ""
+    recomputes: bool = False
+    kept_scores: int = 0
+    skips: tuple[str, ...] = ()
+    solution: str = ""
+    exchange: Literal["", "ring", "ring_of_query_heads", "allgather", "all_to_all"] = ""
+    candidates: tuple[str, ...] = ()
 
 
 def parse_mask(text: str) -> Mask:
