@@ -9,30 +9,39 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from msgspec.structs import replace
 
+from compare.circumstances import Node
 from compare.cluster import link, node, placing
 from compare.cluster.link import Broken, Lost, Task
 from compare.cluster.node import Delivered
 from compare.cluster.placing import Need, Place
 from compare.plan.cases import Plan
 from compare.records import Failure, FailureStatus, Problem, Row, Skip
+from compare.run import runner
 from compare.run.workers import undisturbed
-
-if TYPE_CHECKING:
-    from compare.commands.study import Study
 
 MOST_TRIES = 2
 MOST_WAITING = 256  # tasks that Ray holds and no node has begun; the rest of a long sweep costs no memory there
 
 
-class Sweep:
-    """One sweep of a plan."""
+class Listener(runner.Listener, Protocol):
+    """Who is told while the sweep goes on."""
 
-    def __init__(self, plan: Plan, study: Study) -> None:
-        self._plan, self._study = plan, study
+    def say(self, text: str) -> None:
+        """What is going on, on a terminal."""
+
+    def placed(self, found: Node) -> None:
+        """What is known of a node."""
+
+
+class Sweep:
+    """One sweep of a plan; ``code``: the digest of this program, which every node must run too."""
+
+    def __init__(self, plan: Plan, study: Listener, code: str) -> None:
+        self._plan, self._study, self._code = plan, study, code
         self._cpus = plan.cluster_cpus or 1
         self._waiting = deque(plan.problems)
         self._problems: dict[Task, Problem] = {}
@@ -80,7 +89,7 @@ class Sweep:
     def _rate(self, place: Place) -> None:
         need = self._need(1)
         if placing.fits(place, need):
-            work = partial(node.rated, self._plan_of(), self._study.run.code)
+            work = partial(node.rated, self._plan_of(), self._code)
             self._rating.append(Task(work, need, self._cpus, place))
             self._where[self._rating[-1]] = place.name
 
@@ -95,7 +104,7 @@ class Sweep:
             need = self._need(problem.devices)
             if self._has_place(need):
                 self._tries[problem] += 1
-                work = partial(node.measured, self._plan_of(problem), self._study.run.code)
+                work = partial(node.measured, self._plan_of(problem), self._code)
                 self._problems[Task(work, need, self._cpus)] = problem
             else:
                 self._give_up(problem)

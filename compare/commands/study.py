@@ -142,7 +142,7 @@ def execute(plan: Plan, folder: Path, study: Study) -> None:
     if plan.cluster_cpus:
         from compare.cluster.sweep import Sweep  # Ray is an extra
 
-        Sweep(plan, study).run()
+        Sweep(plan, study, study.run.code).run()
         return
     for rates in rating.rated(plan, folder):
         study.rated(rates)

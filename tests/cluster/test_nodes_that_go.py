@@ -77,7 +77,7 @@ def swept(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Sequence[Place]], begu
 
     monkeypatch.setattr(link, "wait", wait)
     study = Listening()
-    sweep.Sweep(PLAN, study).run()  # type: ignore[arg-type]
+    sweep.Sweep(PLAN, study, "").run()  # type: ignore[arg-type]
     return study
 
 
