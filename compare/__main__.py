@@ -11,7 +11,7 @@ def run() -> int:
     """The program, with an exit code of its own for Ctrl-C however early it comes, and where output goes nowhere."""
     sys.stdout, sys.stderr = sys.stdout or nowhere(), sys.stderr or nowhere()  # None where it is closed: `>&-`
     try:
-        from compare.cli import main
+        from compare.cli.main import main
 
         code = main()
         sys.stdout.flush()

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compare.profile.timeline import Trace
-from compare.records import Device, Dtype, Precision
+from compare.schema.records import Device, Dtype, Precision
 
-if TYPE_CHECKING:  # reports need no arrays
+if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 

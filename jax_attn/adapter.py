@@ -15,7 +15,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
-from compare.records import Device, Dtype, Precision
+from compare.schema.records import Device, Dtype, Precision
 from compare.worker.clock import Phases
 from jax_attn import buffers, hlo
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import Mask
+from compare.schema.contract import Mask
 from jax_attn import cudnn_parts
 from jax_attn.folding import fold, unfold
 from jax_attn.variants import fused_chunked, fused_cudnn

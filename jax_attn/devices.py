@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from compare.records import Device, Dtype
+from compare.schema.records import Device, Dtype
 from jax_attn import sequence
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
-from compare import contract
-from compare.contract import Mask
 from compare.maths import zigzag
+from compare.schema import contract
+from compare.schema.contract import Mask
 from jax_attn import blocks
 from jax_attn.blocks import Part
 from jax_attn.variants import fused

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import jax
 from jax import Array
 
-from compare.contract import Mask
+from compare.schema.contract import Mask
 
 Kernel = Literal["mosaic", "triton"]
 

@@ -25,7 +25,7 @@ from rich.table import Table
 from compare.maths import inputs
 from compare.maths.prediction import output_bytes, score_bytes
 from compare.profile import timeline
-from compare.records import Problem
+from compare.schema.records import Problem
 
 ROUNDS, PER_ROUND = 7, 5
 FLOOR_PASSES = {"forward": 4, "backward": 7}

@@ -27,14 +27,15 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from compare.backends import BACKENDS, backend, missing_modules, variants
-from compare.check.agreement import Comparison
-from compare.commands.arguments import Parser
+from compare.cli.arguments import Parser
+from compare.machine import environment
 from compare.maths import inputs
-from compare.maths.slices import drawn_slices
+from compare.maths.oracle import drawn_slices
 from compare.plan.values import whole
-from compare.records import DTYPES, PASSES, Agreement, Device, Dtype, PassName, Problem, Record
-from compare.report.markdown_text import code, escape, table
-from compare.worker import composing, environment
+from compare.render.markdown_text import code, escape, table
+from compare.schema.records import DTYPES, PASSES, Agreement, Device, Dtype, PassName, Problem, Record
+from compare.verify.comparison import Comparison
+from compare.worker import composing
 
 Array = NDArray[Any]
 TENSORS = ("out", "dq", "dk", "dv")

@@ -17,11 +17,11 @@ from time import perf_counter
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-from compare.cli import main
-from compare.commands import study
-from compare.files.results import RESULTS, lines
-from compare.records import Measurement, Row
-from compare.worker.resident import of_process
+from compare.cli import study
+from compare.cli.main import main
+from compare.machine.memory import of_process
+from compare.results.store import RESULTS, lines
+from compare.schema.records import Measurement, Row
 from tests.cluster.hooks import fakes, started, variables
 from tests.run_fake import arguments
 

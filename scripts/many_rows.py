@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from compare.commands.arguments import Parser
-from compare.files.results import RESULTS
+from compare.cli.arguments import Parser
 from compare.plan.values import FORMATS, whole
-from compare.records import Row
+from compare.results.store import RESULTS
+from compare.schema.records import Row
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem, run
 
 ROWS, MOST = 100_000, 1_000_000

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.backends import Counters
-from compare.records import PASSES, Case, Contender, PassName, Problem
-from compare.worker import environment
-from compare.worker.measuring import Session
-from compare.worker.messages import Prepare, Resident
+from compare.machine import environment
+from compare.schema.records import PASSES, Case, Contender, PassName, Problem
+from compare.worker.protocol import Prepare, Resident
+from compare.worker.session import Session
 
 CONTENDERS = (("jax", "jit"), ("torch", "eager"), ("torch", "compile"))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from compare.files import results
-from compare.findings import remedies
-from compare.findings.summary import device_time, ratio, reference_of
-from compare.findings.verdicts import verdict
-from compare.records import PASSES, Measurement
-from compare.report import format as fmt
-from compare.report import solution_words
+from compare.analysis import solutions
+from compare.analysis import text as fmt
+from compare.results import store
+from compare.schema.records import PASSES, Measurement
+from compare.stats.estimates import device_time, ratio, reference_of
+from compare.stats.verdicts import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "results/h100/bfloat16"
@@ -29,7 +28,7 @@ def cell(row: Measurement, reference: Measurement | None, name: str, same_within
 
 def table() -> str:
     """The Markdown between the marks."""
-    run, rows = results.read(ROOT / SOURCE / results.RESULTS)
+    run, rows = store.read(ROOT / SOURCE / store.RESULTS)
     versions = ", ".join(f"{name} {value}" for each in run.backends for name, value in each.versions.items())
     lines = [
         f"Naive causal attention, bfloat16, batch 8, one head of {HEAD_DIM}, T positions, on one "
@@ -53,19 +52,19 @@ def table() -> str:
 
 def remedies_table() -> str:
     """The remedies beside naive float32 attention of the same framework."""
-    _, rows = results.read(ROOT / REMEDIES / results.RESULTS)
+    _, rows = store.read(ROOT / REMEDIES / store.RESULTS)
     lines = [
         "| Remedy | Contender | Step | Step, times naive float32 (TF32) | Peak, times | Error |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    found = remedies.solutions(rows)
+    found = solutions.solutions(rows)
     for variant, dtype in TELLING:
         for each in found:
             contender, problem = each.row.contender, each.row.problem
             if (contender.variant, problem.dtype) != (variant, dtype) or contender.mode == "eager":
                 continue
             name = f"`{contender.name}` {problem.dtype}" + (f", ran `{each.row.ran}`" if each.row.ran else "")
-            ratios = [solution_words.time(each, "step").replace("*", "\\*"), solution_words.share(each.peak)]
+            ratios = [solutions.time(each, "step").replace("*", "\\*"), solutions.share(each.peak)]
             error = f"{each.worst.max_error:.1e}" if each.worst else "–"
             time = f"{fmt.time(device_time(each.row.passes['step']))} ms"
             lines.append("| " + " | ".join([", ".join(each.remedies), name, time, *ratios, error]) + " |")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-from compare.commands.arguments import Parser
+from compare.cli.arguments import Parser
 from compare.plan.values import whole
 
 EVERY = "tests.parallel.every"

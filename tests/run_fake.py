@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from compare.backends import BACKENDS, Backend
-from compare.circumstances import Run
-from compare.cli import main
-from compare.commands import publishing
-from compare.files.results import RESULTS, read
-from compare.findings import conditions
-from compare.records import Failure, Measurement, Row
-from compare.run import judge, judging, rating
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.machine import load
+from compare.measure import rates, verification
+from compare.results.store import RESULTS, read
+from compare.schema.records import Failure, Measurement, Row, Run
+from compare.verify import process
 from tests.fake_attn.adapter import WORKERS
 
 FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
@@ -28,10 +28,10 @@ SMALL = ("--batch-size", "2", "--d-model", "8", "--samples", "6", "--device", "c
 
 def register(patch: Any) -> None:
     """Put the fakes in the place of the real backends, whose rates are not asked for, as long as the patch lasts."""
-    patch.setattr(rating, "rated", no_rates)
+    patch.setattr(rates, "rated", no_rates)
     patch.setattr(publishing, "installed", no_extras)
-    patch.setattr(judging, "WorkerProcess", JudgeHere)
-    patch.setattr(conditions, "ticks", no_ticks)
+    patch.setattr(verification, "WorkerProcess", JudgeHere)
+    patch.setattr(load, "ticks", no_ticks)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
     for name, entry in FAKES.items():
@@ -44,9 +44,9 @@ class JudgeHere:
     def __init__(self, *_: object, **__: object) -> None:
         """Nothing is started."""
 
-    def ask(self, request: judge.Judge, timeout_s: float) -> Any:
+    def ask(self, request: process.Judge, timeout_s: float) -> Any:
         """The verdicts."""
-        return judge.judge(request)
+        return process.judge(request)
 
     def stop(self) -> None:
         """Nothing is there to stop."""
@@ -138,8 +138,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without one
     BACKENDS.clear()
     BACKENDS.update(FAKES)
-    rating.rated = no_rates  # type: ignore[assignment]
+    rates.rated = no_rates  # type: ignore[assignment]
     publishing.installed = no_extras
-    judging.WorkerProcess = JudgeHere  # type: ignore[assignment, misc]
-    conditions.ticks = no_ticks  # type: ignore[assignment]
+    verification.WorkerProcess = JudgeHere  # type: ignore[assignment, misc]
+    load.ticks = no_ticks  # type: ignore[assignment]
     sys.exit(main())

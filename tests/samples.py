@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from compare.circumstances import SCHEMA_VERSION, DeviceReport, Run, Settings
 from compare.maths import prediction
-from compare.records import (
+from compare.schema.records import (
     PASSES,
+    SCHEMA_VERSION,
     Agreement,
     Contender,
     Cost,
+    DeviceReport,
     Failure,
     Kernel,
     Measurement,
@@ -20,6 +21,8 @@ from compare.records import (
     PassResult,
     Problem,
     Row,
+    Run,
+    Settings,
     Skip,
     TensorError,
 )

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compare.measure import traces
+from compare.measure.traces import Kept, layered, render
 from compare.profile.timeline import Allocation, Span, Trace, iterations
-from compare.records import PASSES, Contender, PassName
-from compare.run import traces
-from compare.run.chrome import Kept, layered, render
-from compare.worker import tracing
-from compare.worker.tracing import Ran, ran
+from compare.schema.records import PASSES, Contender, PassName
+from compare.worker import protocol
+from compare.worker.protocol import Ran, ran
 from tests.samples import JAX, pass_result, problem
 
 PROPERTY = settings(max_examples=60, deadline=None)
@@ -104,7 +104,7 @@ def test_what_is_kept_counts_from_the_windows_start_and_is_capped(monkeypatch: p
     whole = ran(trace, one)
     assert [(each.name, each.start_ns, each.end_ns) for each in whole.work[:2]] == [("k0", 10, 15), ("k1", 20, 25)]
     assert [(each.time_ns, each.signed_bytes) for each in whole.allocations] == [(1, 1), (2, 2), (3, 3)]
-    monkeypatch.setattr(tracing, "MOST_EVENTS", 2)
+    monkeypatch.setattr(protocol, "MOST_EVENTS", 2)
     part = ran(trace, one)
     assert (part.work, part.spans) == (whole.work[:2], 5)
     [window] = [each for each in events(kept({"step": part})) if each.get("cat") == "window"]

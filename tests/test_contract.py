@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.contract import MASKS, Mask, check, check_visible, parse_mask, visible, visible_scores
+from compare.schema.contract import MASKS, Mask, check, check_visible, parse_mask, visible, visible_scores
 
 PROPERTY = settings(max_examples=150, deadline=None)
 masks = st.one_of(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.findings import conditions, disturbances
-from compare.records import Conditions
+from compare.machine import load
+from compare.schema.records import Conditions
+from compare.stats import disturbances
 from tests import samples
 
 ROUNDS = 30
@@ -105,21 +106,19 @@ def test_rounds_are_what_drifts_and_not_the_iterations_in_them() -> None:
 # ---------------------------------------------------------------------------------------------------- the machine
 
 
-def ticking(*moments: conditions.Ticks | None) -> Callable[[object], conditions.Ticks | None]:
+def ticking(*moments: load.Ticks | None) -> Callable[[object], load.Ticks | None]:
     left = list(moments)
     return lambda _pids: left.pop(0) if left else None
 
 
 def test_shares_are_of_all_cpu_time_and_without_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        conditions, "ticks", ticking(conditions.Ticks(1000, 500, 10, 100), conditions.Ticks(2000, 900, 60, 400))
-    )
-    watch = conditions.Watch("cpu")
+    monkeypatch.setattr(load, "ticks", ticking(load.Ticks(1000, 500, 10, 100), load.Ticks(2000, 900, 60, 400)))
+    watch = load.Watch("cpu")
     watch.start([])
     found = watch.conditions([])
     # 1000 ticks: 400 idle, 50 stolen, so 550 busy, of which 300 ours
     assert (found.others_share, found.stolen_share) == (0.25, 0.05)
-    assert [notice.code for notice in conditions.notices(found)] == ["other-load", "stolen-time"]
+    assert [notice.code for notice in load.notices(found)] == ["other-load", "stolen-time"]
 
 
 @pytest.mark.parametrize(
@@ -129,42 +128,40 @@ def test_timed_cpus_that_others_use_by_more_than_a_quarter_are_busy(
     monkeypatch: pytest.MonkeyPatch, device: Any, ours: int, code: str
 ) -> None:
     """A GPU's times do not hang on the host's CPUs like that."""
-    moments = conditions.Ticks(1000, 500, 0, 100), conditions.Ticks(2000, 949, 0, 100 + ours)
-    monkeypatch.setattr(conditions, "ticks", ticking(*moments))
-    watch = conditions.Watch(device)
+    moments = load.Ticks(1000, 500, 0, 100), load.Ticks(2000, 949, 0, 100 + ours)
+    monkeypatch.setattr(load, "ticks", ticking(*moments))
+    watch = load.Watch(device)
     watch.start([])
     found = watch.conditions([])
     assert found.others_share == (551 - ours) / 1000
-    assert [notice.code for notice in conditions.notices(found)] == [code]
+    assert [notice.code for notice in load.notices(found)] == [code]
 
 
 def test_with_a_replaced_worker_nobody_knows_whose_the_load_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        conditions, "ticks", ticking(conditions.Ticks(1000, 500, 0, 100), conditions.Ticks(2000, 900, 0, 10))
-    )
-    watch = conditions.Watch("cpu")
+    monkeypatch.setattr(load, "ticks", ticking(load.Ticks(1000, 500, 0, 100), load.Ticks(2000, 900, 0, 10)))
+    watch = load.Watch("cpu")
     watch.start([7, 8])
     assert watch.conditions([7, 9]).others_share is None
 
 
 def test_a_system_that_does_not_say_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conditions, "ticks", ticking(None, None))
-    watch = conditions.Watch("cpu")
+    monkeypatch.setattr(load, "ticks", ticking(None, None))
+    watch = load.Watch("cpu")
     watch.start([])
     assert watch.conditions([]) == Conditions()
-    assert conditions.notices(Conditions()) == ()
+    assert load.notices(Conditions()) == ()
 
 
 def test_our_own_work_is_not_other_load() -> None:
-    watch = conditions.Watch("cpu")
+    watch = load.Watch("cpu")
     watch.start([])
-    before = conditions.ticks([])
+    before = load.ticks([])
     while True:  # at least 20 ticks of our own, in a time long enough for shares
         sum(range(100_000))
-        after = conditions.ticks([])
+        after = load.ticks([])
         assert before is not None
         assert after is not None
-        if after.ours - before.ours >= 20 and after.total - before.total >= 2 * conditions.LEAST_TICKS:
+        if after.ours - before.ours >= 20 and after.total - before.total >= 2 * load.LEAST_TICKS:
             break
     assert after.total > before.total
     assert watch.conditions([]).others_share is not None
@@ -196,8 +193,8 @@ class Nvml(SimpleNamespace):
 def watched(monkeypatch: pytest.MonkeyPatch, nvml: object, looks: int) -> Conditions:
     monkeypatch.setitem(sys.modules, "pynvml", nvml)  # type: ignore[arg-type]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    monkeypatch.setattr(conditions, "ticks", ticking(None, None))
-    watch = conditions.Watch("gpu")
+    monkeypatch.setattr(load, "ticks", ticking(None, None))
+    watch = load.Watch("gpu")
     watch.start([])
     for _ in range(looks):
         watch.look()
@@ -210,11 +207,11 @@ def test_the_gpus_clock_and_what_slows_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert nvml.opened == [1]
     assert (found.clock_min_mhz, found.clock_max_mhz) == (1700, 1980)
     assert found.throttles == ("power cap", "thermal, by hardware")
-    assert [notice.code for notice in conditions.notices(found)] == ["clock-change", "throttled"]
+    assert [notice.code for notice in load.notices(found)] == ["clock-change", "throttled"]
 
 
 def test_a_gpu_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     found = watched(monkeypatch, Nvml([], reasons=0), looks=2)
     assert found == Conditions()
     monkeypatch.setitem(sys.modules, "pynvml", None)  # not installed
-    assert conditions.Watch("gpu").conditions([]).clock_min_mhz is None
+    assert load.Watch("gpu").conditions([]).clock_min_mhz is None

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from compare import cli
-from compare.circumstances import Device
-from compare.commands import options, publishing
+from compare.cli import main, options, publishing
+from compare.schema.records import Device
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -64,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         options, "check_out", lambda _: None
     )  # which would make the linked folder fuller, or find it full
-    monkeypatch.setattr(cli, "examine", lambda: 0)
+    monkeypatch.setattr(main, "examine", lambda: 0)
     monkeypatch.setattr(publishing, "installed", lambda module: module != "matplotlib")
 
 
@@ -84,9 +83,9 @@ def compares(given: list[str], said: Callable[[], str]) -> None:
     _, *rest = given
     if len(rest) == 1 and rest[0] in READERS:
         with pytest.raises(SystemExit, match=r"^0$"):
-            cli.main([*rest, "--help"])
+            main.main([*rest, "--help"])
     elif rest and rest[0] in ("doctor", *READERS):
-        assert cli.main(rest) in (0, 1)
+        assert main.main(rest) in (0, 1)
         assert said() or rest == ["doctor"]
     else:
         parsed, plan = options.parse(rest)

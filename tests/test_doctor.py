@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from compare import cli
 from compare.backends import BACKENDS
-from compare.commands import doctor
+from compare.cli import doctor, main
 from compare.profile.timeline import Span, Trace
-from compare.worker import probing
-from compare.worker.measuring import Session
-from compare.worker.messages import Finding
+from compare.worker import known_work
+from compare.worker.protocol import Finding
+from compare.worker.session import Session
 from tests import run_fake
 
 SMALL = 2**16
@@ -24,13 +23,13 @@ SMALL = 2**16
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setattr(probing, "STREAM_BYTES", {"cpu": SMALL, "gpu": SMALL})
-    monkeypatch.setattr(probing, "MATMUL_SIZE", {"cpu": 64, "gpu": 64})
+    monkeypatch.setattr(known_work, "STREAM_BYTES", {"cpu": SMALL, "gpu": SMALL})
+    monkeypatch.setattr(known_work, "MATMUL_SIZE", {"cpu": 64, "gpu": 64})
     return Session("tests.fake_attn", "cpu", 1)
 
 
 def results(session: Session) -> dict[str, Finding]:
-    return {each.check: each for each in probing.findings(session)}
+    return {each.check: each for each in known_work.findings(session)}
 
 
 def test_a_sound_framework_passes_everything(session: Session) -> None:
@@ -107,8 +106,8 @@ def test_products_that_are_not_ieee_fail_only_where_ieee_was_asked_for(
         return a.astype(np.float16).astype(np.float32) @ b
 
     monkeypatch.setattr(session.adapter, "matmul", rough)
-    assert probing.products(session, "ieee").result == "fail"
-    found = probing.products(session, "default")
+    assert known_work.products(session, "ieee").result == "fail"
+    found = known_work.products(session, "default")
     assert found.result == "pass"
     assert "less than float32" in found.text
 
@@ -116,7 +115,7 @@ def test_products_that_are_not_ieee_fail_only_where_ieee_was_asked_for(
 def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     run_fake.register(monkeypatch)
     monkeypatch.setattr(doctor.devices, "has_gpu_node", lambda: False)
-    assert cli.main(["doctor"]) == 0
+    assert main.main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "this machine shows no GPU" in " ".join(out.split())
     assert "0 failed" in out

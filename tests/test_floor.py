@@ -8,15 +8,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.circumstances import Run
-from compare.device_rate import DeviceRate
-from compare.files import results
-from compare.findings import floor
-from compare.findings.floor import Rates, Work
-from compare.profile.naivety import NOT_NAIVE
-from compare.records import Contender, Measurement, Notice, PassName, Problem, Row
-from compare.report import floor_words, markdown
-from compare.worker import caches
+from compare.analysis import roofline
+from compare.analysis.roofline import Rates, Work
+from compare.machine import caches
+from compare.profile.kinds import NOT_NAIVE
+from compare.render import markdown
+from compare.results import store
+from compare.schema.records import Contender, DeviceRate, Measurement, Notice, PassName, Problem, Row, Run
 from tests import samples
 from tests.reports.rendered import HOSTILE, printed
 from tests.samples import EAGER, JAX, measurement, problem
@@ -42,7 +40,7 @@ def part(rows: list[Row], *rates: DeviceRate) -> str:
 
 
 def work_of(where: Problem, name: PassName, variant: str = "naive") -> Work:
-    found = floor.work(variant, where, name)
+    found = roofline.work(variant, where, name)
     assert found is not None
     return found
 
@@ -64,7 +62,7 @@ def test_the_counts_of_grouped_heads_and_other_key_lengths_by_hand() -> None:
 def test_a_large_problem_is_bound_by_four_and_seven_passes() -> None:
     large = problem(4096, 64, 8, dtype="bfloat16", matmul_precision="default")
     rates = Rates(3e12, 1e15)
-    forward, backward = (floor.floor(work_of(large, name), rates) for name in ("forward", "backward"))
+    forward, backward = (roofline.floor(work_of(large, name), rates) for name in ("forward", "backward"))
     assert forward == (pytest.approx(0.36e-3, rel=0.03), "memory")
     assert backward == (pytest.approx(0.63e-3, rel=0.03), "memory")
 
@@ -82,7 +80,7 @@ def test_checkpointing_adds_a_product_and_three_passes_to_the_training_passes() 
     plain, again = (work_of(GROUPED, "backward", variant) for variant in ("naive", "checkpoint"))
     assert again.size_bytes == plain.size_bytes + 3 * 1536
     assert again.flops == plain.flops + 2 * 2 * 4 * 8 * 12 * 4
-    assert floor.work("checkpoint", GROUPED, "forward") == floor.work("naive", GROUPED, "forward")
+    assert roofline.work("checkpoint", GROUPED, "forward") == roofline.work("naive", GROUPED, "forward")
 
 
 def test_a_sparse_variant_is_counted_by_the_blocks_that_it_computes() -> None:
@@ -97,8 +95,8 @@ def test_what_a_choosing_variant_ran_is_what_is_counted() -> None:
     row = replace(
         measurement(problem()), contender=Contender(backend="jax", variant="fused", mode="jit"), ran="fused_chunked"
     )
-    assert floor.achieved(row, "forward", Rates(1e9, 1e9)) is not None
-    assert floor.achieved(replace(row, ran=""), "forward", Rates(1e9, 1e9)) is None
+    assert roofline.achieved(row, "forward", Rates(1e9, 1e9)) is not None
+    assert roofline.achieved(replace(row, ran=""), "forward", Rates(1e9, 1e9)) is None
 
 
 def test_the_mask_does_not_change_what_naive_attention_does() -> None:
@@ -107,22 +105,22 @@ def test_the_mask_does_not_change_what_naive_attention_does() -> None:
 
 def test_a_variant_without_a_count_has_no_figure() -> None:
     other = Contender(backend="jax", variant="naive2", mode="jit")
-    assert floor.work("naive2", problem(), "step") is None
-    assert floor.achieved(measurement(problem(), other), "step", Rates(1e9, 1e9)) is None
+    assert roofline.work("naive2", problem(), "step") is None
+    assert roofline.achieved(measurement(problem(), other), "step", Rates(1e9, 1e9)) is None
     assert "| `jax:naive2:jit` | forward | – | – | – | – | – |" in part([measurement(problem(), other)], rate())
     assert "not counted" in part([measurement(problem(), other)], rate())
 
 
 def test_rates_of_a_busy_device_say_so() -> None:
-    assert "took 1.54x as long in the median as the fastest" in floor_words.rate_line(rate(scatter=0.54))
-    assert "longer" not in floor_words.rate_line(rate(scatter=0.1))
-    assert "longer" not in floor_words.rate_line(rate())  # of an older file
+    assert "took 1.54x as long in the median as the fastest" in roofline.rate_line(rate(scatter=0.54))
+    assert "longer" not in roofline.rate_line(rate(scatter=0.1))
+    assert "longer" not in roofline.rate_line(rate())  # of an older file
 
 
 def test_what_a_pass_reached() -> None:
     row, count = measurement(problem(), time_s=2e-3), work_of(problem(), "forward")
-    by_memory = floor.achieved(row, "forward", Rates(count.size_bytes / 1e-3, count.flops / 1e-4))
-    by_compute = floor.achieved(row, "forward", Rates(count.size_bytes / 1e-4, count.flops / 1.5e-3))
+    by_memory = roofline.achieved(row, "forward", Rates(count.size_bytes / 1e-3, count.flops / 1e-4))
+    by_compute = roofline.achieved(row, "forward", Rates(count.size_bytes / 1e-4, count.flops / 1.5e-3))
     assert by_memory
     assert by_compute
     assert by_memory.bytes_per_s == pytest.approx(count.size_bytes / 2e-3)
@@ -134,10 +132,10 @@ def test_what_a_pass_reached() -> None:
 def test_what_fits_the_cache_four_times_has_no_memory_floor() -> None:
     count, scores = work_of(problem(), "forward"), 4 * 1024 * 1024 * 4
     slow_memory = Rates(1.0, count.flops / 1e-3)
-    assert floor.floor(count, slow_memory) == (pytest.approx(count.size_bytes), "memory")
+    assert roofline.floor(count, slow_memory) == (pytest.approx(count.size_bytes), "memory")
     inputs_alone = replace_cache(slow_memory, count.once_bytes // 4 + 1)
-    assert floor.floor(count, inputs_alone) == (pytest.approx(4 * scores), "memory")
-    assert floor.floor(count, replace_cache(slow_memory, scores // 4 + 1)) == (pytest.approx(1e-3), "compute")
+    assert roofline.floor(count, inputs_alone) == (pytest.approx(4 * scores), "memory")
+    assert roofline.floor(count, replace_cache(slow_memory, scores // 4 + 1)) == (pytest.approx(1e-3), "compute")
     assert "compute, in cache |" in part([measurement(problem())], rate(cache_bytes=scores))
     assert "in cache" not in part([measurement(problem())], rate())
 
@@ -145,7 +143,7 @@ def test_what_fits_the_cache_four_times_has_no_memory_floor() -> None:
 def test_a_long_cache_of_keys_is_read_from_memory_however_small_the_scores() -> None:
     decode = problem(1, 128, 32, kv_len=8192, heads=32, kv_heads=8, dtype="bfloat16", matmul_precision="default")
     count = work_of(decode, "forward")
-    found = floor.floor(count, Rates(3e12, 7e14, 50 * 10**6))
+    found = roofline.floor(count, Rates(3e12, 7e14, 50 * 10**6))
     assert found == (pytest.approx(count.once_bytes / 3e12), "memory")
 
 
@@ -155,14 +153,16 @@ def replace_cache(rates: Rates, cache_bytes: int) -> Rates:
 
 def test_the_better_backend_makes_the_floor_in_its_own_dtype_and_precision() -> None:
     other = rate("torch", 900 * GB, 9 * TFLOP, matmul_precision="tf32")
-    found = floor.best_rates([rate("jax", 50 * GB, 2 * TFLOP), rate("torch", 60 * GB, TFLOP), other], "float32", "ieee")
+    found = roofline.best_rates(
+        [rate("jax", 50 * GB, 2 * TFLOP), rate("torch", 60 * GB, TFLOP), other], "float32", "ieee"
+    )
     assert found == Rates(60 * GB, 2 * TFLOP, None)
-    assert floor.best_rates([other], "bfloat16", "default") == Rates()
+    assert roofline.best_rates([other], "bfloat16", "default") == Rates()
 
 
 @pytest.mark.parametrize("bad", [None, 0.0, -1.0, float("inf"), float("nan")])
 def test_a_rate_that_cannot_be_is_none(bad: float | None) -> None:
-    assert floor.best_rates([rate(copy=bad, matmul=bad)], "float32", "ieee") == Rates()
+    assert roofline.best_rates([rate(copy=bad, matmul=bad)], "float32", "ieee") == Rates()
     text = part([measurement(problem())], rate(copy=bad))
     assert "| forward | 71.3 | 1.07 | – | – | – |" in text
     assert "are missing" in text
@@ -180,8 +180,8 @@ def test_without_rates_there_are_dashes_and_a_word() -> None:
 def test_a_pass_without_a_time_has_no_figure(device_s: tuple[float, ...]) -> None:
     row = measurement(problem())
     row = replace(row, passes={"forward": replace(row.passes["forward"], device_s=device_s)})
-    assert floor.achieved(row, "forward", Rates(1e9, 1e9)) is None
-    assert floor.achieved(row, "step", Rates(1e9, 1e9)) is None
+    assert roofline.achieved(row, "forward", Rates(1e9, 1e9)) is None
+    assert roofline.achieved(row, "step", Rates(1e9, 1e9)) is None
 
 
 def fused(name: str, **other: Any) -> Measurement:
@@ -200,7 +200,7 @@ def test_more_than_the_floor_says_why() -> None:
 
 def test_the_nearest_pass_is_one_that_did_the_work_and_agrees() -> None:
     rows = [fused("forward"), measurement(problem(), EAGER, 1e-5, agreement=samples.agreement(False))]
-    found = floor.nearest(floor.reached(rows, [rate()]))
+    found = roofline.nearest(roofline.reached(rows, [rate()]))
     assert {contender: each.pass_name for contender, each in found.items()} == {JAX: "backward"}
 
 
@@ -223,11 +223,11 @@ def test_hostile_reasons_have_no_power() -> None:
 
 
 def test_old_files_have_no_rates_and_new_ones_come_back(tmp_path: Path) -> None:
-    path = tmp_path / results.RESULTS
-    results.Log(path).append(run(rate(reason="why")))
-    assert results.read(path)[0].rates == (rate(reason="why"),)
+    path = tmp_path / store.RESULTS
+    store.Log(path).append(run(rate(reason="why")))
+    assert store.read(path)[0].rates == (rate(reason="why"),)
     path.write_text(path.read_text().split(',"rates"')[0] + "}\n")
-    assert results.read(path)[0].rates == ()
+    assert store.read(path)[0].rates == ()
 
 
 def cache(folder: Path, cpu: int, level: int, size: str, shared: str) -> None:

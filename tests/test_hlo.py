@@ -9,7 +9,7 @@ import pytest
 
 from compare.profile import kinds, timeline
 from compare.profile.kinds import with_contents
-from compare.records import Kernel
+from compare.schema.records import Kernel
 from jax_attn import hlo, profiler
 from jax_attn.adapter import Adapter
 from jax_attn.variants.naive import attention

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from compare.maths.inputs import draw, keep_bits, round_to
-from compare.records import DTYPES, Dtype
+from compare.schema.records import DTYPES, Dtype
 from tests import samples
 
 PROPERTY = settings(max_examples=200, deadline=None)

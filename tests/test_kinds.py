@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compare.files import results
-from compare.findings.analysis import measurements
+from compare.analysis.kernels import short_name
 from compare.profile import kinds
-from compare.profile.naivety import NOT_NAIVE
-from compare.records import Kernel, Measurement, PassResult
-from compare.report.reasons import short_name
+from compare.profile.kinds import NOT_NAIVE
+from compare.results import store
+from compare.results.rows import measurements
+from compare.schema.records import Kernel, Measurement, PassResult
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 MUL = "at::native::binary_internal::MulFunctor<float>"
@@ -25,8 +25,8 @@ def named(name: str, *contents: str) -> Kernel:
 
 
 def committed() -> Iterator[tuple[Measurement, PassResult]]:
-    for path in sorted(RESULTS.rglob(results.RESULTS)):
-        for row in measurements(results.read(path)[1]):
+    for path in sorted(RESULTS.rglob(store.RESULTS)):
+        for row in measurements(store.read(path)[1]):
             yield from ((row, result) for result in row.passes.values())
 
 

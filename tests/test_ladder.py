@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from compare.findings.ladder import ladders
-from compare.records import PASSES, Contender, Cost
-from compare.report import markdown_costs
+from compare.analysis.startup import ladders
+from compare.render import markdown_costs
+from compare.schema.records import PASSES, Contender, Cost
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 

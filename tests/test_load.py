@@ -8,11 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from compare import cli
-from compare.commands import doctor, load
-from compare.findings import conditions
-from compare.findings.conditions import Ticks
-from compare.worker.messages import Finding
+from compare.cli import doctor, main
+from compare.machine import load as conditions
+from compare.machine.load import Ticks
+from compare.worker.protocol import Finding
 from tests import run_fake
 
 
@@ -40,15 +39,15 @@ def of_cpus(monkeypatch: pytest.MonkeyPatch, idle: int, stolen: int = 0) -> Find
     """Of 1000 ticks so many were idle, and so many given to other machines; none are ours."""
     moments = iter([Ticks(1000, 500, 0, 0), Ticks(2000, 500 + idle, stolen, 0)])
     monkeypatch.setattr(conditions, "ticks", lambda _pids: next(moments))
-    monkeypatch.setattr(load, "sleep", lambda _s: None)
-    return load.of_cpus()
+    monkeypatch.setattr(doctor, "sleep", lambda _s: None)
+    return doctor.of_cpus()
 
 
 def of_gpu(monkeypatch: pytest.MonkeyPatch, percent: int | None, held: Sequence[int | None]) -> Finding:
     monkeypatch.setitem(sys.modules, "pynvml", Nvml(percent=percent, held=held))  # type: ignore[arg-type]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(load, "sleep", lambda _s: None)
-    return load.of_gpu()
+    monkeypatch.setattr(doctor, "sleep", lambda _s: None)
+    return doctor.of_gpu()
 
 
 @pytest.mark.parametrize(
@@ -68,8 +67,8 @@ def test_the_cpus(monkeypatch: pytest.MonkeyPatch, idle: int, stolen: int, resul
 
 def test_cpus_that_tell_nothing_are_not_applicable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditions, "ticks", lambda _pids: None)
-    monkeypatch.setattr(load, "sleep", lambda _s: None)
-    assert load.of_cpus().result == "not applicable"
+    monkeypatch.setattr(doctor, "sleep", lambda _s: None)
+    assert doctor.of_cpus().result == "not applicable"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,8 @@ def test_the_gpu(
 
 def test_without_nvml_the_gpu_is_not_applicable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    monkeypatch.setattr(load, "sleep", lambda _s: None)
-    assert load.of_gpu().result == "not applicable"
+    monkeypatch.setattr(doctor, "sleep", lambda _s: None)
+    assert doctor.of_gpu().result == "not applicable"
 
 
 def test_a_busy_machine_is_said_and_fails_nothing(
@@ -100,8 +99,8 @@ def test_a_busy_machine_is_said_and_fails_nothing(
 ) -> None:
     run_fake.register(monkeypatch)
     monkeypatch.setattr(doctor.devices, "has_gpu_node", lambda: False)
-    monkeypatch.setattr(load, "of_cpus", lambda: Finding(check=load.CHECK, result="busy", text="much else runs"))
-    assert cli.main(["doctor"]) == 0
+    monkeypatch.setattr(doctor, "of_cpus", lambda: Finding(check=doctor.CHECK, result="busy", text="much else runs"))
+    assert main.main(["doctor"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "machine cpu other load busy much else runs" in out
     assert "0 failed" in out

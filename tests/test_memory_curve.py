@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from compare import memory_curve
 from compare.backends import Assigned, Buffer
-from compare.memory_curve import MOST_POINTS, Level, MemoryCurve
 from compare.profile import timeline
 from compare.profile.timeline import Allocation, Iteration, Span, Trace
-from compare.records import PASSES, Case, Contender
-from compare.worker import planned_memory, weighing
-from compare.worker.measuring import Session
+from compare.schema import records
+from compare.schema.records import MOST_POINTS, PASSES, Case, Contender, Level, MemoryCurve
+from compare.worker import memory as planned_memory
+from compare.worker import session as weighing
+from compare.worker.session import Session
 from tests.samples import problem
 
 PROPERTY = settings(max_examples=100, deadline=None)
@@ -42,7 +42,7 @@ def levels(found: list[tuple[int, int]]) -> list[Level]:
 @given(changes())
 def test_a_thinned_curve_is_small_and_in_order_and_keeps_peak_and_end(found: list[tuple[int, int]]) -> None:
     whole = [Level(0, 0), *levels(found)]
-    curve = memory_curve.curve(whole[1:], 1.0, "events")
+    curve = records.curve(whole[1:], 1.0, "events")
     assert len(curve.moments_s) <= MOST_POINTS
     assert list(curve.moments_s) == sorted(curve.moments_s)
     highest = max(whole, key=lambda each: each.bytes)
@@ -56,7 +56,7 @@ def test_a_thinned_curve_is_small_and_in_order_and_keeps_peak_and_end(found: lis
 @given(changes())
 def test_no_level_that_is_left_out_is_further_off_than_said(found: list[tuple[int, int]]) -> None:
     whole = [Level(0, 0), *levels(found)]
-    kept, within_bytes = memory_curve.thinned(whole)
+    kept, within_bytes = records.thinned(whole)
     waiting, shown = iter([*kept, None]), whole[0]
     following = next(waiting)
     for level in whole:
@@ -68,14 +68,14 @@ def test_no_level_that_is_left_out_is_further_off_than_said(found: list[tuple[in
 
 def test_a_short_curve_is_kept_as_it_is() -> None:
     few = levels([(1, size) for size in (100, 50, -30, 1, -121)])
-    curve = memory_curve.curve(few, 1.0, "events")
+    curve = records.curve(few, 1.0, "events")
     assert curve.levels_bytes == (0, 100, 150, 120, 121, 0)
     assert curve.within_bytes == 0
 
 
 def test_a_spike_among_thousands_of_small_changes_is_kept_and_so_is_a_second_one_that_is_lower() -> None:
     sizes = [1, -1] * 400 + [10**6, -(10**6)] + [1, -1] * 400 + [9 * 10**5, -9 * 10**5] + [1, -1] * 400
-    curve = memory_curve.curve(levels([(1, size) for size in sizes]), 1.0, "events")
+    curve = records.curve(levels([(1, size) for size in sizes]), 1.0, "events")
     assert 0 < curve.within_bytes < 1000
     assert {10**6, 9 * 10**5} <= set(curve.levels_bytes)
     assert len(curve.levels_bytes) < 10
@@ -114,7 +114,7 @@ def ran(*work: tuple[str, int, int]) -> Iteration:
 
 
 def in_use(buffers: tuple[Buffer, ...], one: Iteration) -> list[tuple[int, int]]:
-    return [tuple(each) for each in planned_memory.levels(Assigned(0, "plan", buffers), one)]
+    return [tuple(each) for each in planned_memory.planned_levels(Assigned(0, "plan", buffers), one)]
 
 
 def test_a_buffer_of_a_plan_is_in_use_from_its_writer_to_its_last_reader() -> None:
@@ -132,7 +132,7 @@ def test_what_cannot_be_told_has_a_reason() -> None:
     with pytest.raises(planned_memory.Unplaced, match="the profile does not show when b ran"):
         in_use((Buffer(0, 0, 8, "a", ("b",), False),), ran(("a", 1010, 1020)))
     with pytest.raises(planned_memory.Unplaced, match="no plan"):
-        planned_memory.levels(Assigned(8, "pool", untold="no plan"), ran())
+        planned_memory.planned_levels(Assigned(8, "pool", untold="no plan"), ran())
 
 
 # ------------------------------------------------------------------------------------------------ both adapters

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.contract import Mask, parse_mask, visible
 from compare.maths import oracle
 from compare.maths.oracle import EXACT, Tensors, attention_with_gradients, keys_of_rows, layers_with_gradients, working
+from compare.schema.contract import Mask, parse_mask, visible
 from tests import samples
 
 PROPERTY = settings(max_examples=200, deadline=None)

@@ -11,7 +11,9 @@ from tests.planted.faults import FAULTS, Fault
 from tests.planted.planting import PASSED, ROOT, changed, copy_tree, passes, plant
 
 SAMPLE = [fault for fault in FAULTS if fault.sampled]
-HARMLESS = Fault("nothing", "compare/contract.py", "seen = j <= i\n", "seen = (j <= i)\n", "tests/test_contract.py")
+HARMLESS = Fault(
+    "nothing", "compare/schema/contract.py", "seen = j <= i\n", "seen = (j <= i)\n", "tests/test_contract.py"
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.worker import environment
+from compare.machine import environment
 from scripts.planted import extra
 from tests import samples
 

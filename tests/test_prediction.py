@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from compare.maths.prediction import needed_bytes, score_bytes, seed_backward_bytes, seed_forward_bytes
-from compare.records import PASSES
+from compare.schema.records import PASSES
 from tests.samples import problem
 
 # d_model, seq_len, batch_size, Forward Memory (MB), Backward Memory (MB), Attention Matrix (MB): the seed's results of

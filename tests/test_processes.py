@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import t as student
 
-from compare.findings import processes
-from compare.findings.summary import Estimate, device_time, joined, paired_ratio, ratio
-from compare.findings.verdicts import compared
-from compare.memory_curve import MemoryCurve
-from compare.records import Measurement, Notice
+from compare.analysis.times import compared
+from compare.results import processes
+from compare.schema.records import Measurement, MemoryCurve, Notice
+from compare.stats.estimates import Estimate, device_time, joined, paired_ratio, ratio
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 

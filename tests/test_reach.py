@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.cli import main
-from compare.commands import reach_study
-from compare.report import reach_tables
-from compare.run import reach
-from compare.run.reach import GRAIN, SHARE, Reach
-from compare.worker import fitting
-from compare.worker.resident import data_bytes
+from compare.cli import max_seq_len
+from compare.cli.main import main
+from compare.machine.memory import data_bytes
+from compare.measure import search as reach
+from compare.measure.search import GRAIN, SHARE, Reach
+from compare.render import longest_table
+from compare.worker import session
 from tests import run_fake
 from tests.samples import JAX, problem
 
@@ -60,7 +60,7 @@ def test_what_needs_more_is_searched_below_what_is_known(one: int, other: int, m
 
 
 def answers(out: Path) -> dict[tuple[str, str], Reach]:
-    lines = (out / reach_study.RECORDS).read_bytes().splitlines()[1:]
+    lines = (out / max_seq_len.RECORDS).read_bytes().splitlines()[1:]
     found = [msgspec.json.decode(line, type=Reach) for line in lines]
     return {(each.contender.name, each.pass_name): each for each in found}
 
@@ -93,7 +93,7 @@ def test_every_contender_has_its_wall_and_its_reason(tmp_path: Path, capsys: pyt
         assert found["fake:unsupported:eager", name].reason.startswith("unsupported")
     shown = capsys.readouterr().out
     assert ">= 2048" in shown
-    page = (out / reach_study.REPORT).read_text()
+    page = (out / max_seq_len.REPORT).read_text()
     assert "`fake:wall:eager`" in page
     assert "OOM: OutOfMemory" in page
 
@@ -117,7 +117,7 @@ def test_what_a_search_cannot_have(capsys: pytest.CaptureFixture[str], words: li
 def test_a_try_cannot_take_more_than_it_may() -> None:
     before = data_bytes()
     assert before is not None
-    with fitting.at_most(2**28), pytest.raises(MemoryError):
+    with session.at_most(2**28), pytest.raises(MemoryError):
         bytearray(2**30)
     assert len(bytearray(2**29)) == 2**29  # and afterwards it may again
 
@@ -128,6 +128,6 @@ def test_a_long_name_takes_no_other_column_its_room() -> None:
         Reach(problem=problem(), contender=own, pass_name="step", longest=9216, refused=9344, reason="needs 48 GB")
     ]
     console = Console(width=80, file=(out := StringIO()))
-    console.print(reach_tables.terminal(found))
+    console.print(longest_table.terminal(found))
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert {"longest", "9216", "T=9344:"} <= set(out.getvalue().split())

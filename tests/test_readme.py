@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from compare.commands.options import build_parser
+from compare.cli.arguments import build_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -32,7 +32,8 @@ def test_documented_choices_are_the_parsers() -> None:
 
 
 def test_the_tree_lists_every_room_and_nothing_else() -> None:
-    tree = README.split("## The tree")[1].split("```")[1]
+    architecture = (ROOT / "docs" / "architecture.md").read_text()
+    tree = "\n".join(architecture.split("```")[index] for index in (3, 5))
     listed = re.findall(r"^  (\w+(?:\.py|/)) ", tree, re.MULTILINE)
     modules = {path.name for path in (ROOT / "compare").glob("[!_]*.py")}
     rooms = {f"{path.parent.name}/" for path in (ROOT / "compare").glob("*/__init__.py")}

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from compare.backends import BACKENDS, backend
-from compare.cli import main
-from compare.commands import publishing, study
-from compare.files import results
+from compare.cli import publishing, study
+from compare.cli.main import main
 from compare.maths import inputs
+from compare.measure import rates, runner
 from compare.profile import timeline
-from compare.records import DTYPES, PASSES, Measurement, Problem
-from compare.run import rating, runner
+from compare.results import store
+from compare.schema.records import DTYPES, PASSES, Measurement, Problem
 from tests.run_fake import no_extras, no_rates, outcomes, row
 
 JAX, TORCH = "jax:naive:jit", "torch:naive:eager"
@@ -55,7 +55,7 @@ def test_everything_is_measured_and_agrees(measured: tuple[int, Path]) -> None:
             assert len(result.device_s) == len(result.wall_s) == 6
             assert min(result.device_s) > 0
             assert sum(kernel.count for kernel in result.kernels) >= 3
-    assert (out / results.REPORT).exists()
+    assert (out / store.REPORT).exists()
 
 
 def test_the_products_are_among_the_kernels(measured: tuple[int, Path]) -> None:
@@ -164,7 +164,7 @@ def test_a_worker_killed_in_mid_run_is_a_crash_and_the_other_goes_on(
         if text.startswith("rounds 1 to ") and (worker := runners[0]._fleet._live.get("torch")):
             os.kill(worker.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(rating, "rated", no_rates)
+    monkeypatch.setattr(rates, "rated", no_rates)
     monkeypatch.setattr(publishing, "installed", no_extras)
     monkeypatch.setattr(runner.OneProcess, "__init__", remember)
     monkeypatch.setattr(study.Study, "stage", kill)

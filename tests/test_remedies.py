@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from compare.findings import remedies, summary
-from compare.records import Case, Contender, Measurement, PassName, Problem
-from compare.report import markdown, solution_words
-from compare.worker import weighing
-from compare.worker.measuring import Session
+from compare.analysis import solutions
+from compare.render import markdown
+from compare.schema.records import Case, Contender, Measurement, PassName, Problem
+from compare.stats import estimates
+from compare.worker import session as weighing
+from compare.worker.session import Session
 from tests import samples
 from tests.samples import JAX, measurement, pass_result, problem
 
@@ -20,8 +21,8 @@ def of(variant: str, backend: str = "jax", mode: str = "jit") -> Contender:
     return Contender(backend=backend, variant=variant, mode=mode)
 
 
-def solved(*rows: Measurement) -> dict[tuple[str, str, str], remedies.Solution]:
-    found = remedies.solutions(rows)
+def solved(*rows: Measurement) -> dict[tuple[str, str, str], solutions.Solution]:
+    found = solutions.solutions(rows)
     return {(each.row.contender.name, each.row.problem.mask, each.row.problem.dtype): each for each in found}
 
 
@@ -42,10 +43,10 @@ def test_another_dtype_is_another_problem_and_its_ratio_has_both_intervals() -> 
     narrow = measurement(replace(CAUSAL, dtype="bfloat16", matmul_precision="default"), JAX, 2e-3, jitter=0.2)
     found = solved(base, narrow)["jax:naive:jit", "causal", "bfloat16"]
     assert (found.remedies, found.function, found.paired) == (("mixed precision",), "a rounding", False)
-    alone = summary.device_time(narrow.passes["step"])
+    alone = estimates.device_time(narrow.passes["step"])
     assert found.times["step"].median == pytest.approx(0.5, rel=0.1)
     assert found.times["step"].half_width > alone.half_width
-    assert solution_words.time(found, "step").endswith("*")
+    assert solutions.time(found, "step").endswith("*")
 
 
 def test_a_sparse_variant_is_another_function_against_dense_causal_attention() -> None:
@@ -63,21 +64,21 @@ def test_a_base_is_of_the_same_framework_sizes_and_if_it_can_be_mode() -> None:
     rows = [measurement(CAUSAL, each) for each in (JAX, eager, compiled)]
     rows += [measurement(CAUSAL, of("fused", "torch", mode)) for mode in ("compile", "graph")]
     rows += [measurement(replace(CAUSAL, q_len=512, kv_len=512), of("fused", "torch", "eager"))]
-    found = remedies.solutions(rows)
+    found = solutions.solutions(rows)
     assert [each.base.contender for each in found] == [compiled, eager]
 
 
 def test_a_base_has_the_same_arithmetic_and_peaks_are_weighed_in_one_way() -> None:
     fast = replace(CAUSAL, matmul_precision="tf32")
     rows = [measurement(CAUSAL), measurement(fast), measurement(fast, of("fused"))]
-    assert [each.base.problem for each in remedies.solutions(rows)] == [fast]
+    assert [each.base.problem for each in solutions.solutions(rows)] == [fast]
     grown = {name: replace(each, peak_source="growth", buffer_bytes=10**6) for name, each in rows[0].passes.items()}
     planned = {name: replace(each, peak_source="plan", buffer_bytes=10**5) for name, each in rows[0].passes.items()}
-    [found] = remedies.solutions(
+    [found] = solutions.solutions(
         [replace(rows[0], passes=grown), replace(rows[0], contender=of("fused"), passes=planned)]
     )
     assert found.peak == pytest.approx(0.1)
-    [found] = remedies.solutions([replace(rows[0], passes=grown), measurement(CAUSAL, of("fused"))])
+    [found] = solutions.solutions([replace(rows[0], passes=grown), measurement(CAUSAL, of("fused"))])
     assert found.peak is None
 
 
@@ -86,19 +87,19 @@ def test_under_a_sparse_mask_only_what_does_not_hold_all_scores_is_a_way_out() -
     names = ["naive", "naive_lean", "checkpoint", "fused_xla", "fused_chunked", "fused_flash"]
     rows = [measurement(CAUSAL), *(measurement(masked, of(name)) for name in names)]
     rows += [replace(measurement(masked, of("fused")), ran="fused_chunked")]
-    found = {each.row.contender.variant: each.remedies for each in remedies.solutions(rows)}
+    found = {each.row.contender.variant: each.remedies for each in solutions.solutions(rows)}
     skipping = ("FlashAttention", "sparse attention", "mixed precision")
     assert found == {
         "fused_chunked": skipping,
         "fused": skipping,
         "fused_flash": ("FlashAttention", "mixed precision"),
     }
-    assert remedies.solutions([measurement(CAUSAL), measurement(CAUSAL, of("fused_xla"))]) == []
+    assert solutions.solutions([measurement(CAUSAL), measurement(CAUSAL, of("fused_xla"))]) == []
 
 
 def test_rows_that_disagree_are_no_solution() -> None:
     wrong = replace(measurement(CAUSAL, of("fused")), agreement=samples.agreement(agrees=False))
-    assert remedies.solutions([measurement(CAUSAL), wrong]) == []
+    assert solutions.solutions([measurement(CAUSAL), wrong]) == []
 
 
 def test_the_section_is_sorted_by_what_is_short() -> None:
@@ -116,7 +117,7 @@ def test_the_section_is_sorted_by_what_is_short() -> None:
 
 def test_without_a_base_there_is_no_section() -> None:
     assert "## Solutions" not in markdown.render(samples.run(), [measurement(CAUSAL, of("fused"))])
-    assert solution_words.summary([measurement(CAUSAL)]) == []
+    assert solutions.summary([measurement(CAUSAL)]) == []
 
 
 def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.Weight:
@@ -144,11 +145,11 @@ def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: st
 
 
 def test_memory_that_was_not_measured_gives_no_ratio() -> None:
-    [found] = remedies.solutions(
+    [found] = solutions.solutions(
         [measurement(CAUSAL), replace(measurement(CAUSAL), contender=of("fused"), saved_bytes=None)]
     )
     assert found.saved is None
-    assert solution_words.share(found.saved) == "–"
+    assert solutions.share(found.saved) == "–"
 
 
 def test_16_bits_are_held_against_ieee_float32_or_against_what_was_measured() -> None:
@@ -156,6 +157,6 @@ def test_16_bits_are_held_against_ieee_float32_or_against_what_was_measured() ->
     ieee, fast = CAUSAL, replace(CAUSAL, matmul_precision="tf32")
     narrow = measurement(replace(CAUSAL, dtype="bfloat16", matmul_precision="default"))
     for rows, base in (((ieee, fast), ieee), ((fast, ieee), ieee), ((fast,), fast)):
-        [found] = remedies.solutions([*map(measurement, rows), narrow])
+        [found] = solutions.solutions([*map(measurement, rows), narrow])
         assert found.base.problem == base
-        assert solution_words.bases([found]) == f"naive float32 {base.matmul_precision}"
+        assert solutions.bases([found]) == f"naive float32 {base.matmul_precision}"

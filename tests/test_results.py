@@ -11,11 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.check.errors import NOT_FINITE
-from compare.circumstances import Line, Node
-from compare.files.results import RESULTS, Log, lines, read
-from compare.memory_curve import MemoryCurve
-from compare.records import Agreement, Contender, Failure, Measurement, PassResult, Problem, Skip
+from compare.results.store import RESULTS, Log, lines, read
+from compare.schema.records import (
+    Agreement,
+    Contender,
+    Failure,
+    Line,
+    Measurement,
+    MemoryCurve,
+    Node,
+    PassResult,
+    Problem,
+    Skip,
+)
+from compare.verify.tolerance import NOT_FINITE
 from tests import samples
 
 PROBLEM = samples.problem(256)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compare.profile.timeline import Span, Trace, union_length
-from compare.records import Case, Contender, Problem
+from compare.schema.records import Case, Contender, Problem
 from scripts.second_opinion import gpu_check, ncu
 from scripts.second_opinion.cases import Task
 from scripts.second_opinion.driver import MARK

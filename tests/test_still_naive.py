@@ -13,11 +13,11 @@ import torch._dynamo
 from torch import Tensor
 from torch._inductor import config as inductor
 
-from compare.profile import naivety
-from compare.records import Case, Contender, Notice, PassName, PassResult, Problem
-from compare.report import reasons
-from compare.worker.measuring import Session
-from compare.worker.messages import Begin, End, Finish, Prepare, Turn
+from compare.analysis import kernels
+from compare.profile import kinds
+from compare.schema.records import Case, Contender, Notice, PassName, PassResult, Problem
+from compare.worker.protocol import Begin, End, Finish, Prepare, Turn
+from compare.worker.session import Session
 from tests.samples import problem
 
 PLAIN = Contender(backend="torch", variant="naive_plain", mode="compile")
@@ -62,11 +62,11 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> dic
 
 def kinds_of(result: PassResult) -> set[str]:
     """What ran, however long it took."""
-    return {kind for line in reasons.lines(result) for kind in line.kinds}
+    return {kind for line in kernels.lines(result) for kind in line.kinds}
 
 
 def notices(found: dict[PassName, PassResult]) -> tuple[Notice, ...]:
-    return naivety.check(PLAIN.variant, WHERE, found, {})
+    return kinds.check(PLAIN.variant, WHERE, found, {})
 
 
 def test_a_row_whose_attention_inductor_replaced_says_so_of_every_pass(
@@ -74,7 +74,7 @@ def test_a_row_whose_attention_inductor_replaced_says_so_of_every_pass(
 ) -> None:
     found = ran(tmp_path, monkeypatch, pattern_matcher=True)
     for name, notice in zip(PASSES, notices(found), strict=True):
-        assert notice.code == naivety.NOT_NAIVE
+        assert notice.code == kinds.NOT_NAIVE
         assert notice.text.startswith(f"{name}: the compiler put fused attention in its place (aten::_scaled_dot_")
         assert "fused attention" in kinds_of(found[name])
         assert not {"matmul", "softmax"} & kinds_of(found[name])

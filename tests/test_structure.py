@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ def test_the_frameworks_mirror_each_other(module: str) -> None:
     [
         ("backends.py", "Adapter", "adapter.py"),
         ("backends.py", "Programs", "adapter.py"),
-        ("worker/sharing.py", "Devices", "devices.py"),
+        ("worker/composing.py", "Devices", "devices.py"),
         ("worker/ranks.py", "Team", "team.py"),
     ],
 )
@@ -110,30 +112,38 @@ def test_the_harness_imports_no_framework() -> None:
         assert not imported_packages(tree(path)) & {"jax", "jaxlib", "torch", *FRAMEWORKS}, path
 
 
-def imported_rooms(module: ast.Module) -> set[str]:
-    """What a module imports of `compare` as it runs, by the names that stand in the README's tree."""
-    typing_alone = {
-        each
-        for node in ast.walk(module)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for each in ast.walk(node)
-    }
+def own_modules() -> dict[str, ast.Module]:
+    """The modules of `compare` by their dotted names below it."""
+    paths = [path for path in MODULES if path.parts[0] == "compare" and path.name != "__init__.py"]
+    return {".".join(path.with_suffix("").parts[1:]): tree(path) for path in paths}
+
+
+def imported_modules(module: ast.Module, known: Collection[str]) -> set[str]:
+    """What a module imports of `compare`, those imports included that stand in functions or are for types alone."""
     found = set()
     for node in ast.walk(module):
-        if isinstance(node, ast.ImportFrom) and node not in typing_alone:
-            package, _, inner = (node.module or "").partition(".")
-            if package == "compare":
-                found |= {inner.partition(".")[0]} if inner else {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "compare":
+            base = (node.module or "").removeprefix("compare").removeprefix(".")
+            names = [f"{base}.{alias.name}".removeprefix(".") for alias in node.names]
+            found |= {name if name in known else base for name in names}
     return found
 
 
-def test_every_room_imports_only_from_those_above_it_in_the_readmes_tree() -> None:
-    drawn = (ROOT / "README.md").read_text().split("## The tree")[1].split("```")[1]
+def test_every_room_imports_only_from_those_above_it() -> None:
+    drawn = (ROOT / "docs" / "architecture.md").read_text().split("compare/\n")[1].split("```")[0]
     order = ["__version__", *re.findall(r"^  (\w+)(?:\.py|/) ", drawn, re.MULTILINE), "__main__"]
-    for path in (path for path in MODULES if path.parts[0] == "compare" and path.name != "__init__.py"):
-        own = path.parts[1].removesuffix(".py")
+    modules = own_modules()
+    assert {name.partition(".")[0] for name in modules} == set(order)
+    for name, module in modules.items():
+        own = name.partition(".")[0]
         above = {*order[: order.index(own)], own}
-        assert imported_rooms(tree(path)) <= above, path
+        assert {each.partition(".")[0] for each in imported_modules(module, modules)} <= above, name
+
+
+def test_no_module_imports_in_a_circle() -> None:
+    modules = own_modules()
+    graph = {name: imported_modules(module, modules) for name, module in modules.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
 @pytest.mark.parametrize("package", FRAMEWORKS)

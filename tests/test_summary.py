@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import binom
 
-from compare.findings.summary import (
+from compare.schema.records import Measurement, PassResult
+from compare.stats.estimates import (
     TARGET_HALF_WIDTH,
     Estimate,
     device_time,
@@ -27,7 +28,6 @@ from compare.findings.summary import (
     unpaired_ratio,
     wall_time,
 )
-from compare.records import Measurement, PassResult
 from tests.samples import COMPILE, EAGER, JAX, agreement, measurement, pass_result, problem
 
 PROBLEM = problem(64)

@@ -23,7 +23,7 @@ from compare.profile.timeline import (
     typical,
     union_length,
 )
-from compare.records import Kernel
+from compare.schema.records import Kernel
 
 PROPERTY = settings(max_examples=200, deadline=None)
 intervals = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)).map(lambda x: (x[0], x[0] + x[1])), max_size=12)

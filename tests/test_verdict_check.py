@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compare.findings.summary import Estimate
-from compare.findings.verdicts import Compared, Verdict
-from compare.records import Contender
+from compare.analysis.times import Compared
+from compare.schema.records import Contender
+from compare.stats.estimates import Estimate
+from compare.stats.verdicts import Verdict
 from scripts.verdict_check import checks, rules, trials
 from scripts.verdict_check.trials import OURS, Trial
 from scripts.verdict_check.wanted import EQUAL, PLANTED, Wanted

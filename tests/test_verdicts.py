@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.findings import verdicts
-from compare.findings.conditions import BUSY_MACHINE
-from compare.findings.summary import TARGET_HALF_WIDTH, Estimate, estimate, joined
-from compare.records import Measurement, Notice
-from compare.report import reasons, verdict_words
+from compare.analysis import kernels, times
+from compare.machine.load import BUSY_MACHINE
+from compare.schema.records import Measurement, Notice
+from compare.stats import verdicts
+from compare.stats.estimates import TARGET_HALF_WIDTH, Estimate, estimate, joined
 from tests import samples
 
 
@@ -93,10 +93,10 @@ def test_rounds_are_advised_only_where_they_could_decide(by_process: tuple[float
 )
 def test_the_undecided_say_whether_rounds_or_processes_are_in_the_way(relative: Estimate, why: str) -> None:
     row = samples.measurement(samples.problem(), samples.JAX)
-    [found, *_] = verdicts.compared([row, samples.measurement(samples.problem(), samples.EAGER)], 0.01)
+    [found, *_] = times.compared([row, samples.measurement(samples.problem(), samples.EAGER)], 0.01)
     each = replace(found, ratio=relative, verdict=verdicts.verdict(relative, 0.01))
     assert each.verdict == "UNDECIDED"
-    assert why in reasons.sentence(each, row, row, "op")
+    assert why in kernels.sentence(each, row, row, "op")
 
 
 def test_a_verdict_that_the_wall_clock_turns_round_is_shown() -> None:
@@ -105,17 +105,17 @@ def test_a_verdict_that_the_wall_clock_turns_round_is_shown() -> None:
         samples.measurement(samples.problem(), samples.EAGER),
     )
     slow = slower_by(slow, fast, 1.5)
-    [*_, step] = verdicts.compared([fast, slow], 0.01)
+    [*_, step] = times.compared([fast, slow], 0.01)
     assert not step.wall_disagrees
     passes = {
         name: replace(result, wall_s=tuple(each * 0.5 for each in fast.passes[name].wall_s))
         for name, result in slow.passes.items()
     }
-    found = verdicts.compared([fast, replace(slow, passes=passes)], 0.01)
+    found = times.compared([fast, replace(slow, passes=passes)], 0.01)
     assert [each.wall_disagrees for each in found] == [True] * 3
     split = replace(found[0], wall=Estimate(0.95, 0.94, 0.96, 60, (0.88, 1.03)))
     assert not split.wall_disagrees  # by the wall, one of the processes says the same
-    lines = verdict_words.wall_lines([*found, *found])
+    lines = times.wall_lines([*found, *found])
     assert lines[0].endswith("SLOWER by device time (1.50x ±0.0%), the opposite by the wall (0.50x ±0.0%)")
     assert lines[3:] == ["3 more verdicts of this kind"]
 
@@ -153,11 +153,11 @@ def test_a_slower_contender_is_slower_and_the_reference_has_no_verdict() -> None
         samples.measurement(samples.problem(), samples.EAGER),
     )
     rows = [fast, slower_by(slow, fast, 1.5)]
-    found = verdicts.compared(rows, 0.01)
+    found = times.compared(rows, 0.01)
     assert {(each.contender, each.pass_name, each.verdict) for each in found} == {
         (samples.EAGER, name, "SLOWER") for name in fast.passes
     }
-    assert verdicts.counts(found)[samples.EAGER, "step"] == Counter({"SLOWER": 1})
+    assert times.counts(found)[samples.EAGER, "step"] == Counter({"SLOWER": 1})
 
 
 def slower_by(row: Measurement, reference: Measurement, factor: float) -> Measurement:
@@ -193,17 +193,17 @@ def test_a_small_difference_between_two_processes_on_a_cpu_is_cautioned() -> Non
     near, far, same = around(1.02, 1.01, 1.03), around(1.5, 1.4, 1.6), around(1.0, 0.995, 1.005)
     plain, other = samples.problem(), samples.EAGER
     found = [
-        verdicts.Compared(plain, other, samples.JAX, "step", each, verdicts.verdict(each, 0.01), each)
+        times.Compared(plain, other, samples.JAX, "step", each, verdicts.verdict(each, 0.01), each)
         for each in (near, far, same)
     ]
     settings = replace(samples.run().settings, device="cpu")
-    [line] = verdict_words.cautions(found, settings)
+    [line] = times.cautions(found, settings)
     assert line.startswith("1 verdict of FASTER or SLOWER within 3% of 1")
-    assert verdict_words.cautions(found, replace(settings, processes=5)) == []
-    assert verdict_words.cautions(found, replace(settings, device="gpu")) == []
+    assert times.cautions(found, replace(settings, processes=5)) == []
+    assert times.cautions(found, replace(settings, device="gpu")) == []
     within = [replace(each, reference=replace(samples.EAGER, mode="compile")) for each in found]
-    assert verdict_words.cautions(within, settings) == []  # one process
-    assert verdict_words.cautions(within, replace(settings, workers="contender")) != []
+    assert times.cautions(within, settings) == []  # one process
+    assert times.cautions(within, replace(settings, workers="contender")) != []
 
 
 def test_a_busy_machine_bears_no_verdict_however_clear_the_ratio() -> None:
@@ -212,7 +212,7 @@ def test_a_busy_machine_bears_no_verdict_however_clear_the_ratio() -> None:
     reference, slow = samples.measurement(where), samples.measurement(where, samples.EAGER, 9e-3)
     noticed = (Notice(code=BUSY_MACHINE, text="others"),)
     for rows in ((reference, replace(slow, warnings=noticed)), (replace(reference, warnings=noticed), slow)):
-        found = verdicts.compared(rows, 0.01)
+        found = times.compared(rows, 0.01)
         assert {each.verdict for each in found} == {"UNDECIDED"}
         assert "idle machine" in verdicts.advice(found[0].ratio, 0.01)
-    assert {each.verdict for each in verdicts.compared((reference, slow), 0.01)} == {"SLOWER"}
+    assert {each.verdict for each in times.compared((reference, slow), 0.01)} == {"SLOWER"}

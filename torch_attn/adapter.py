@@ -15,7 +15,7 @@ from torch._dynamo.utils import compile_times as dynamo_compile_times
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
-from compare.records import Device, Dtype, Precision
+from compare.schema.records import Device, Dtype, Precision
 
 PRECISION = {"ieee": "highest", "tf32": "high", "default": "highest"}
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compare.records import Device, Dtype
+from compare.schema.records import Device, Dtype
 from torch_attn.sequence import Coming
 
 

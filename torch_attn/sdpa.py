@@ -19,7 +19,7 @@ from torch.backends.cuda import (
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from compare.contract import Mask, visible
+from compare.schema.contract import Mask, visible
 
 ASKED: dict[str, Any] = {
     "CUDNN_ATTENTION": can_use_cudnn_attention,

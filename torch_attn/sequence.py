@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from compare import contract
-from compare.contract import Mask
 from compare.maths import zigzag
+from compare.schema import contract
+from compare.schema.contract import Mask
 from torch_attn import blocks
 from torch_attn.blocks import Gradients, Part
 from torch_attn.variants import fused

@@ -1,13 +1,13 @@
 """How the variants that skip hidden keys cut the scores into blocks: one geometry for all frameworks and for the floor.
 
-B, T, S, N, K, H as in `compare.contract`.
+B, T, S, N, K, H as in `compare.schema.contract`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from compare.contract import Mask
+from compare.schema.contract import Mask
 
 SMALLEST_BLOCK = 32
 

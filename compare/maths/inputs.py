@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.records import Dtype, Problem
+from compare.schema.records import Dtype, Problem
 
 Float32 = NDArray[np.float32]
 Inputs = tuple[Float32, Float32, Float32, Float32]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compare.contract import parse_mask
 from compare.maths.bands import strided_rows, window_band
-from compare.records import ITEM_BYTES, PassName, Problem
+from compare.schema.contract import parse_mask
+from compare.schema.records import ITEM_BYTES, PassName, Problem
 
 # Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
 SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 7, "step": 7}

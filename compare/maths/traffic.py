@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from compare.maths.prediction import input_bytes, output_bytes
-from compare.records import ITEM_BYTES, PassName, Problem
+from compare.schema.records import ITEM_BYTES, PassName, Problem
 
 SUM_BYTES = 4  # of a number of dK and dV that is summed up over devices: float32
 

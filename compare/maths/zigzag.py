@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from compare.contract import Mask
+from compare.schema.contract import Mask
 
 MOST_GROUPS = 8  # of heads, which several devices go through one after the other
 

@@ -11,14 +11,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from compare import variants as own_kernel
 from compare.backends import BACKENDS, UnknownName, backend, variants
-from compare.circumstances import Settings
-from compare.contract import check_visible, parse_mask
 from compare.maths.prediction import needed_bytes
 from compare.plan import interpreters
 from compare.plan.presets import Preset
-from compare.records import MIN_ROUNDS, Contender, Device, Dtype, Layout, PassName, Precision, Problem, Record
-from compare.worker import own_kernel
+from compare.schema.contract import check_visible, parse_mask
+from compare.schema.records import (
+    MIN_ROUNDS,
+    Contender,
+    Device,
+    Dtype,
+    Layout,
+    PassName,
+    Precision,
+    Problem,
+    Record,
+    Settings,
+)
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}

@@ -1,7 +1,8 @@
-"""Which device a run goes to, found out without importing a framework into this process."""
+"""What several devices cannot do together, refused before anything starts."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from compare.backends import backend
 from compare.plan import interpreters
-from compare.records import Contender, Device
+from compare.schema.records import Contender, Device
 
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 PROBE_TIMEOUT_S = 120
@@ -65,3 +66,27 @@ def choose(asked: Device | None, contenders: Sequence[Contender]) -> tuple[Devic
 def cpu_threads() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+MOST_SIMULATED = 16  # devices on a CPU
+
+
+def check(options: argparse.Namespace, contenders: Sequence[Contender]) -> None:
+    """Raises ValueError with one line."""
+    if max(options.devices or (1,)) == 1:
+        if options.process_per_device:
+            raise ValueError("--process-per-device is for several devices; add --devices N")
+        return
+    if options.max_seq_len is not None:
+        raise ValueError("--max-seq-len looks at one device; leave --devices out")
+    if options.cache == "cold":
+        raise ValueError("--cache cold evicts the cache of one device; leave it or --devices out")
+    names = dict.fromkeys(each.backend for each in contenders)
+    if options.process_per_device and not any(backend(name).apart for name in names):
+        raise ValueError(f"--process-per-device: {' and '.join(names)} has a process for each anyway; leave it out")
+
+
+def check_simulated(counts: Sequence[int]) -> None:
+    """Refuse more simulated devices than a CPU can bear."""
+    if max(counts, default=1) > MOST_SIMULATED:
+        raise ValueError(f"--devices {max(counts)}: a CPU simulates up to {MOST_SIMULATED}")

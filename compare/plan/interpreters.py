@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.backends import BACKENDS, backend
-from compare.records import Contender
+from compare.schema.records import Contender
 
 OLDEST, NEWEST = (3, 11), (3, 13)  # as pyproject.toml has it
 WORKER_NEEDS = ("msgspec", "numpy")  # the worker itself, beside its framework

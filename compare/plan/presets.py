@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compare.records import Dtype, Record
+from compare.schema.records import Dtype, Record
 
 
 class Preset(Record, frozen=True):

@@ -16,9 +16,8 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from compare.memory_curve import Level
 from compare.profile import kinds
-from compare.records import Kernel
+from compare.schema.records import Kernel, Level
 
 
 class Span(NamedTuple):

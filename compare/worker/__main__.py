@@ -15,15 +15,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from compare.backends import Adapter
-from compare.circumstances import DeviceReport
-from compare.device_rate import Link, Linked, Rate, Rated
-from compare.records import FailureStatus
-from compare.worker import environment, ranks
-from compare.worker.channel import Channel
+from compare.machine import environment
+from compare.machine.memory import total_bytes
+from compare.schema.records import DeviceReport, FailureStatus, Link, Linked, Rate, Rated
+from compare.worker import ranks
 from compare.worker.launcher import die_with_parent
-from compare.worker.messages import (
+from compare.worker.protocol import (
     Answer,
     Begin,
+    Channel,
     End,
     Failed,
     Finish,
@@ -44,7 +44,6 @@ from compare.worker.messages import (
     Turn,
     Unsupported,
 )
-from compare.worker.resident import total_bytes
 
 
 def pin(threads: int, place: int = 0) -> None:
@@ -122,17 +121,17 @@ class Worker:
         return answers[type(request)](request)
 
     def _probe(self, _: Probe) -> Probed:
-        from compare.worker import probing
+        from compare.worker import known_work as probing
 
         return Probed(findings=tuple(probing.findings(self.session)))
 
     def _rate(self, request: Rate) -> Rated:
-        from compare.worker import rates
+        from compare.worker import known_work as rates
 
         return Rated(rates=tuple(rates.measured(self.session, request)))
 
     def _link(self, request: Link) -> Linked:
-        from compare.worker import rates
+        from compare.worker import known_work as rates
 
         return Linked(bytes_per_s=rates.linked(self.session, request.size_bytes))
 
@@ -147,7 +146,7 @@ class Worker:
         begin = perf_counter()
         import_module(f"{request.package}.adapter")
         imported = perf_counter()
-        from compare.worker.measuring import Session
+        from compare.worker.session import Session
 
         self.session = Session(request.package, request.device, request.threads, request.cache, request.devices)
         started = perf_counter()

@@ -8,17 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compare import variants
 from compare.backends import SEQUENCE_PARALLEL, Adapter
-from compare.contract import parse_mask
 from compare.maths import inputs, zigzag
-from compare.records import Case, Contender, Layout, Problem
-from compare.worker import own_kernel
-from compare.worker.sharing import Devices
+from compare.schema.contract import parse_mask
+from compare.schema.records import Case, Contender, Device, Dtype, Layout, Problem
+
+
+class Devices(Protocol):
+    """Several devices that share a sequence, in ``devices.py`` of a backend that has variants for it."""
+
+    rank: int
+    count: int
+
+    def __init__(self, device: Device, count: int) -> None: ...
+
+    def put(self, array: NDArray[np.float32], dtype: Dtype) -> Any:
+        """This process's positions of [B, T, N, H], whose positions lie in the order of the devices."""
+
+    def numpy(self, array: Any) -> NDArray[np.float32]:
+        """All devices' positions of [B, T, N, H] on the host, in the order of the devices."""
+
+    def shifted(self, array: Any) -> Any:
+        """On each device what the one before it has of [B, T, N, H]."""
+
+    def slowest(self, seconds: float) -> float:
+        """The longest time of all processes, so that they decide alike."""
+
+    def meet(self) -> None:
+        """Go on when all processes have come here."""
+
 
 Attention = Callable[..., Any]
 Array = NDArray[Any]
@@ -33,8 +57,8 @@ class Found(NamedTuple):
 
 def find(package: str, contender: Contender) -> Found:
     """The function that a contender names."""
-    if own_kernel.is_own(contender.variant):
-        return Found(partial(own_kernel.load(contender.variant), scale=None), None)
+    if variants.is_own(contender.variant):
+        return Found(partial(variants.load(contender.variant), scale=None), None)
     module = import_module(f"{package}.variants.{contender.variant}")
     return Found(module.attention, getattr(module, "chosen", None))
 
@@ -69,7 +93,7 @@ def refusal(problem: Problem, variant: str) -> str:
     """Why several devices cannot share a problem in a variant; empty where they can, or where there is one device."""
     if problem.devices == 1:
         return ""
-    if variant not in SEQUENCE_PARALLEL and not own_kernel.is_own(variant):
+    if variant not in SEQUENCE_PARALLEL and not variants.is_own(variant):
         return f"runs on one device; {problem.devices} devices share {', '.join(SEQUENCE_PARALLEL)}"
     if problem.layout != "btnh":
         return f"several devices share layout btnh, not {problem.layout}"

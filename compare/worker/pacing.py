@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import ceil
 
-from compare.circumstances import Settings
-from compare.records import Device
+from compare.schema.records import Device, Settings
 
 TURN_S: dict[Device, float] = {"cpu": 0.008, "gpu": 0.005}  # about this much of one pass in one turn,
 FEWEST_PER_TURN = 2  # where its start is no sample: one call in two would be lost,

@@ -14,10 +14,9 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from compare.device_rate import Linked
-from compare.records import Cost
-from compare.worker.channel import Channel
-from compare.worker.messages import (
+from compare.schema.records import Cost, Linked
+from compare.worker.protocol import (
+    Channel,
     Ended,
     Failed,
     Finished,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import Mask, check, visible
+from compare.schema.contract import Mask, check, visible
 from jax_attn.folding import fold, unfold
 
 BLOCK = 128
@@ -24,7 +24,7 @@ HIDDEN = -1e30  # finite, for rows that only fill up the last block may see noth
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
-    Memory grows with T + S.  Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    Memory grows with T + S.  Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
     (_, t, n, h), size = q.shape, min(BLOCK, max(q.shape[1], 1))

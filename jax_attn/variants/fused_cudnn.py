@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 
 SMALL = 128  # positions of what is tried
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import check, visible
+from compare.schema.contract import check, visible
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -14,7 +14,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     N is a multiple of K; each key head serves N / K query heads.  ``scale`` is 1 / sqrt(H) unless given.  Scores and
     probabilities stand in the dtype of q; the softmax and the sums inside the products are float32.
-    Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import check, visible
+from compare.schema.contract import check, visible
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -14,7 +14,7 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     As `naive`, but for what is kept: autodiff would keep the softmax's float32 probabilities beside the rounded ones,
     and those once for the softmax and once for the product.
-    Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]

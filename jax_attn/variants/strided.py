@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import Mask, check
 from compare.maths.bands import Rows, strided_rows
+from compare.schema.contract import Mask, check
 from jax_attn.variants.window import HIDDEN, band_seen, bands
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jax import Array
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 from jax_attn import tokamax_kernels
 
 

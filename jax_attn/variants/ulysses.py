@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare import contract
 from compare.maths import zigzag
+from compare.schema import contract
 from jax_attn import sequence
 from jax_attn.sequence import AXIS
 from jax_attn.variants import fused

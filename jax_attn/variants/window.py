@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.contract import Mask, check, visible
 from compare.maths.bands import Band, window_band
+from compare.schema.contract import Mask, check, visible
 
 HIDDEN = -1e30  # finite, for rows that only fill up the last block may see nothing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from compare.backends import BACKENDS
-from compare.cli import main
+from compare.cli.main import main
 from scripts.planted import register
 
 if __name__ == "__main__":

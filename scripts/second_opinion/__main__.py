@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from compare.commands.arguments import Parser
+from compare.cli.arguments import Parser
 from scripts.second_opinion import cases, cpu, gpu, gpu_check
 from scripts.second_opinion.cases import MODES, Task
 from scripts.second_opinion.sheets import Sheet, page

@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from compare.circumstances import Settings
+from compare.machine.environment import OVERRIDES, fair
 from compare.plan.devices import cpu_threads
-from compare.records import PASSES, Case, Contender, Device, Dtype, Problem
+from compare.schema.records import PASSES, Case, Contender, Device, Dtype, Problem, Settings
 from compare.worker.__main__ import pin
-from compare.worker.environment import OVERRIDES, fair
-from compare.worker.measuring import Session
+from compare.worker.session import Session
 
 MODES = {"jax": ("jit",), "torch": ("eager", "compile")}
 SEQ_LENS: dict[Device, tuple[int, ...]] = {"cpu": (2048, 3072), "gpu": (2048, 4096, 8192)}

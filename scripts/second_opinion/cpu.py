@@ -11,11 +11,11 @@ from time import perf_counter
 import msgspec
 
 from compare.backends import Programs
-from compare.findings.summary import Estimate, estimate
 from compare.profile.timeline import iterations
-from compare.records import PASSES, Case, PassName
+from compare.schema.records import PASSES, Case, PassName
+from compare.stats.estimates import Estimate, estimate
 from compare.worker.clock import Stopwatch
-from compare.worker.measuring import Session
+from compare.worker.session import Session
 from scripts.second_opinion.cases import Task, label
 from scripts.second_opinion.gaps import Uncovered, by_window, uncovered
 from scripts.second_opinion.sheets import NOT, OK, UNJUDGED, Sheet

@@ -13,8 +13,8 @@ import msgspec
 from compare.backends import Programs
 from compare.profile import timeline
 from compare.profile.timeline import Iteration, RefusedWindow
-from compare.records import Case, PassName
-from compare.worker.measuring import Session
+from compare.schema.records import Case, PassName
+from compare.worker.session import Session
 from scripts.second_opinion import ncu
 from scripts.second_opinion.cases import Task
 from scripts.second_opinion.driver import Driver

@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from compare.backends import Programs
-from compare.records import PassName
-from compare.worker.measuring import Session
+from compare.schema.records import PassName
+from compare.worker.session import Session
 
 RUN_S = 0.3
 

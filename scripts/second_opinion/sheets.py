@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape as plain
 from rich.table import Table
 
-from compare.report.markdown_text import bullets, escape, section, table
+from compare.render.markdown_text import bullets, escape, section, table
 
 OK, NOT, UNJUDGED = "ok", "NOT", "reported"
 

@@ -20,9 +20,10 @@ from time import perf_counter
 from rich.console import Console
 
 from compare.backends import BACKENDS
-from compare.commands.arguments import SECONDS, Parser, whole
-from compare.commands.options import check_out
-from compare.records import PASSES
+from compare.cli.arguments import Parser
+from compare.cli.options import check_out
+from compare.plan.values import SECONDS, whole
+from compare.schema.records import PASSES
 from scripts.planted import register
 from scripts.verdict_check import checks
 from scripts.verdict_check.checks import Outcome

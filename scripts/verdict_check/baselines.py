@@ -15,10 +15,9 @@ from typing import Any
 
 import msgspec
 
-from compare.records import Contender, Device, PassName, Problem
-from compare.run.fleet import Fleet
-from compare.run.workers import WorkerProcess
-from compare.worker.messages import Failed
+from compare.measure.workers import Fleet, WorkerProcess
+from compare.schema.records import Contender, Device, PassName, Problem
+from compare.worker.protocol import Failed
 from scripts.verdict_check.protocols import PROTOCOLS, Protocol
 from scripts.verdict_check.trials import Sampled, Trial, Workers, judged
 from scripts.verdict_check.wanted import Sizes, Wanted, cases_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple, get_args
 
-from compare.findings.verdicts import Compared
+from compare.analysis.times import Compared
 from scripts.verdict_check import tables
 from scripts.verdict_check.baselines import Baselines, notes
 from scripts.verdict_check.program import Program

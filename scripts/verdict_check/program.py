@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from compare.files import results
-from compare.findings.verdicts import Compared, compared
-from compare.records import Measurement
+from compare.analysis.times import Compared, compared
+from compare.results import store
+from compare.schema.records import Measurement
 
 
 class Program:
@@ -27,7 +27,7 @@ class Program:
         done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
         if done.returncode not in (0, 1):
             raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-500:]}{done.stderr}")
-        run, rows = results.read(out / results.RESULTS)
+        run, rows = store.read(out / store.RESULTS)
         if bad := [row.contender.name for row in rows if not isinstance(row, Measurement)]:
             self._say(f"{name}: without numbers {', '.join(bad)}")
         return compared(rows, run.settings.same_within)

@@ -14,13 +14,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compare.backends import Programs
-from compare.records import PASSES, Device, PassName
+from compare.schema.records import PASSES, Device, PassName
 from compare.worker.clock import Stopwatch
 from scripts.verdict_check import rules
 from scripts.verdict_check.rules import Rule
 
 if TYPE_CHECKING:
-    from compare.worker.measuring import Session
+    from compare.worker.session import Session
 
 WARMUP_CALLS = 10
 FEWEST_CALLS = 3  # where one call outlasts the budget

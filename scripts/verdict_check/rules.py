@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from compare.records import Record
+from compare.schema.records import Record
 
 Called = Literal["FASTER", "SLOWER", "NEITHER"]
 Samples = Sequence[float]

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from rich import table as rich
 
-from compare.findings.verdicts import VERDICTS, Compared
-from compare.report.markdown_text import table as markdown_table
+from compare.analysis.times import Compared
+from compare.render.markdown_text import table as markdown_table
+from compare.stats.verdicts import VERDICTS
 from scripts.verdict_check.trials import Trial, by_method, tally
 from scripts.verdict_check.wanted import share_of
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Literal, NamedTuple
 
-from compare.findings.verdicts import Compared
-from compare.records import Contender, PassName, Problem, Record
+from compare.analysis.times import Compared
+from compare.schema.records import Contender, PassName, Problem, Record
 from scripts.verdict_check.protocols import PROTOCOLS
 from scripts.verdict_check.rules import Called, Said
 from scripts.verdict_check.wanted import share_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from compare.commands import options
-from compare.commands.arguments import build_parser
-from compare.findings.summary import WIDENED_FROM
+from compare.cli import options
+from compare.cli.arguments import build_parser
 from compare.plan import cases
-from compare.records import Case, Contender, Device, PassName, Problem, Record
+from compare.schema.records import Case, Contender, Device, PassName, Problem, Record
+from compare.stats.estimates import WIDENED_FROM
 from scripts.planted import extra
 
 CONTENDERS = ("jax:naive:jit", "torch:naive:eager", "torch:naive:compile")

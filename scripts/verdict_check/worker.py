@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import sys
 
-from compare.records import Case, Contender, Device, PassName, Record
-from compare.worker.__main__ import describe, die_with_parent, pin
-from compare.worker.channel import Channel
-from compare.worker.measuring import Session
-from compare.worker.messages import Failed
+from compare.schema.records import Case, Contender, Device, PassName, Record
+from compare.worker.__main__ import describe, pin
+from compare.worker.launcher import die_with_parent
+from compare.worker.protocol import Channel, Failed
+from compare.worker.session import Session
 from scripts.verdict_check.protocols import PROTOCOLS
 
 FIRST_CALLS = 2  # of every pass, before anything is timed: they compile

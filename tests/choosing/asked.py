@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare.cli import main
+from compare.cli.main import main
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:

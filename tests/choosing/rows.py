@@ -8,9 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from compare.circumstances import Run
-from compare.files.results import RESULTS, Log
-from compare.records import PASSES, Contender, Measurement, Problem, Row
+from compare.results.store import RESULTS, Log
+from compare.schema.records import PASSES, Contender, Measurement, Problem, Row, Run
 from tests.samples import JAX, measurement, run
 
 FUSED = Contender(backend="torch", variant="fused", mode="compile")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.choice.crossover import Point, crossings, series
-from compare.findings.summary import Estimate
-from compare.findings.verdicts import Verdict, verdict
+from compare.analysis.recommend import Point, crossings, series
+from compare.stats.estimates import Estimate
+from compare.stats.verdicts import Verdict, verdict
 from tests.choosing.rows import steady
 from tests.samples import EAGER, JAX, agreement, problem
 

@@ -9,9 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.circumstances import Run
-from compare.cli import main
-from compare.records import Row
+from compare.cli.main import main
+from compare.schema.records import Row, Run
 from tests.choosing.rows import steady, written
 from tests.samples import COMPILE, EAGER, JAX, agreement, out_of_memory, problem, run
 

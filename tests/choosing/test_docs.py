@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.commands.result_arguments import diff_parser, select_parser
+from compare.cli.arguments import diff_parser, select_parser
+from compare.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "choosing.md").read_text()

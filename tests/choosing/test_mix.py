@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.choice.mix import EVERYTHING, Calls, mixed, read
+from compare.analysis.mix import EVERYTHING, Calls, mixed, read
 from compare.plan.presets import PRESETS
-from compare.records import Problem
+from compare.schema.records import Problem
 from tests.samples import problem
 
 SHORT, LONG = problem(256), problem(4096)

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.choice.regression import THRESHOLDS, Pair, changed, device_changes, pair, pairs
-from compare.files.results import lines, read
-from compare.findings import processes
-from compare.findings.processes import FAILED
-from compare.findings.summary import Estimate
-from compare.records import RESIDENT, Measurement, Notice, PassName, Row
-from compare.report import regression_page
+from compare.analysis import diff
+from compare.analysis.diff import THRESHOLDS, Pair, changed, device_changes, pair, pairs
+from compare.results import processes
+from compare.results.processes import FAILED
+from compare.results.store import lines, read
+from compare.schema.records import RESIDENT, Measurement, Notice, PassName, Row
+from compare.stats.estimates import Estimate
 from tests.choosing.rows import noisy, steady
 from tests.samples import EAGER, JAX, agreement, out_of_memory, problem, skip
 
@@ -223,5 +223,5 @@ def test_five_percent_more_work_on_a_gpu_is_found(name: str) -> None:
 def test_nobody_is_told_to_sample_a_busy_machine_longer() -> None:
     busy = (Notice(code="busy-machine", text="other processes"),)
     found = [pair(steady(WHERE), steady(WHERE, JAX, 9e-3, warnings=busy), 0.03)]
-    said = {each.title: each.said for each in regression_page.sections(found, [], [], 0.03, False, "")}
-    assert said["Undecided"] == regression_page.BUSY
+    said = {each.title: each.said for each in diff.sections(found, [], [], 0.03, False, "")}
+    assert said["Undecided"] == diff.BUSY

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.records import Notice
-from compare.run.reach import RECORDS, Reach
+from compare.measure.search import RECORDS, Reach
+from compare.schema.records import Notice
 from tests.choosing.asked import printed, refusal, said
 from tests.choosing.rows import FUSED, steady, written
 from tests.samples import COMPILE, EAGER, JAX, agreement, problem, run

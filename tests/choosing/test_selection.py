@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.choice.goals import Goal
-from compare.choice.selection import Choice, Job, choice, choices
-from compare.profile.naivety import NOT_NAIVE
-from compare.records import Contender, Measurement, Notice, Problem, Row
+from compare.analysis.mix import Goal
+from compare.analysis.recommend import Choice, Job, choice, choices
+from compare.profile.kinds import NOT_NAIVE
+from compare.schema.records import Contender, Measurement, Notice, Problem, Row
 from tests.choosing.rows import FUSED, noisy, steady
 from tests.samples import COMPILE, EAGER, JAX, agreement, out_of_memory, problem, run, skip
 

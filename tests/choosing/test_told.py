@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.records import RESIDENT, Contender, Measurement
-from compare.run.reach import RECORDS, Reach
+from compare.measure.search import RECORDS, Reach
+from compare.schema.records import RESIDENT, Contender, Measurement
 from tests.choosing.asked import printed, refusal, said
 from tests.choosing.rows import FUSED, steady, written
 from tests.samples import EAGER, JAX, out_of_memory, problem, run

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.choice.totals import ratio_of_totals, total
-from compare.findings.summary import Estimate, estimate, paired_ratio
-from compare.records import PassResult
+from compare.analysis.mix import ratio_of_totals, total
+from compare.schema.records import PassResult
+from compare.stats.estimates import Estimate, estimate, paired_ratio
 from tests.samples import pass_result
 
 CALLS, TIMES_S, RATIOS = (1000.0, 30.0, 1.0), (1e-5, 3e-4, 2e-2), (2.0, 0.9, 1.1)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
-from compare.findings.ways_out import ways_out
-from compare.records import Measurement
-from compare.report import solution_words
-from compare.report.markdown_text import escape
+from compare.analysis import solutions
+from compare.analysis.solutions import ways_out
+from compare.cli.main import main
+from compare.render.markdown_text import escape
+from compare.schema.records import Measurement
 from tests.choosing.rows import FUSED, steady, written
 from tests.reports.rendered import page, printed
 from tests.samples import EAGER, JAX, agreement, measurement, out_of_memory, problem, skip
@@ -51,7 +51,7 @@ def test_reports_say_what_fits_where_naive_does_not() -> None:
     line = f"torch:naive:eager and jax:naive:jit: {FITS} [{LONG.label}]"
     assert line in " ".join(printed(rows, 160).split())
     assert escape(line) in page(rows)
-    assert f"torch:naive:eager and jax:naive:jit: {TRY} [{LONG.label}]" in solution_words.ways_out(ways_out(lost))
+    assert f"torch:naive:eager and jax:naive:jit: {TRY} [{LONG.label}]" in solutions.way_text(ways_out(lost))
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from unittest.mock import patch
 from ray.cluster_utils import Cluster
 
 from compare.backends import BACKENDS
-from compare.records import Contender, Row
-from compare.run import rating
-from compare.run.fleet import Fleet
-from compare.run.race import Race
+from compare.measure import rates
+from compare.measure.race import Race
+from compare.measure.workers import Fleet
+from compare.schema.records import Contender, Row
 from tests import samples
 from tests.run_fake import FAKES, no_rates
 
@@ -54,7 +54,7 @@ def rated_fakes() -> None:
 def fakes() -> None:
     """The fake backend, without rates."""
     rated_fakes()
-    rating.rated = no_rates  # type: ignore[assignment]
+    rates.rated = no_rates  # type: ignore[assignment]
 
 
 def rows_from_nowhere() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from compare.files.results import REPORT
-from compare.records import Failure
-from compare.worker.resident import with_descendants
+from compare.machine.memory import with_descendants
+from compare.results.store import REPORT
+from compare.schema.records import Failure
 from tests.cluster.conftest import on
 from tests.cluster.hooks import ROOT
 from tests.faults.test_processes import until

@@ -11,15 +11,13 @@ from hypothesis import strategies as some
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.circumstances import Node, Run
-from compare.cli import main
-from compare.commands import publishing
-from compare.device_rate import DeviceRate
-from compare.files import machines
-from compare.files.results import REPORT, RESULTS, Log, lines
-from compare.findings.growth import growths
-from compare.findings.remedies import solutions
-from compare.records import Measurement, Row
+from compare.analysis.memory import growths
+from compare.analysis.solutions import solutions
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.results import machines
+from compare.results.store import REPORT, RESULTS, Log, lines
+from compare.schema.records import DeviceRate, Measurement, Node, Row, Run
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from compare.cluster import link, sweep
-from compare.cluster.placing import Need, Place
+from compare.measure import ray_link, ray_sweep
+from compare.measure.ray_link import Need, Place
 from compare.plan.cases import Plan
-from compare.records import Failure, Row, Skip
+from compare.schema.records import Failure, Row, Skip
 from tests import samples
 
 A, B = Place("a", "node-a", 2, 0), Place("b", "node-b", 2, 0)
@@ -65,19 +65,19 @@ class Listening:
 def swept(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Sequence[Place]], begun: bool) -> Listening:
     """A sweep that sees these nodes, the last ones from then on, and whose tasks have begun or not."""
     Silent.made, coming, heard = [], list(seen), set[Any]()
-    monkeypatch.setattr(sweep, "Task", Silent)
-    monkeypatch.setattr(link, "places", lambda: coming.pop(0) if len(coming) > 1 else coming[0])
-    monkeypatch.setattr(link, "cancel", lambda tasks: None)
-    monkeypatch.setattr(link, "leave", lambda: None)
+    monkeypatch.setattr(ray_sweep, "Task", Silent)
+    monkeypatch.setattr(ray_link, "places", lambda: coming.pop(0) if len(coming) > 1 else coming[0])
+    monkeypatch.setattr(ray_link, "cancel", lambda tasks: None)
+    monkeypatch.setattr(ray_link, "leave", lambda: None)
 
     def wait(tasks: Sequence[Any]) -> list[Any]:
         new = [each for each in tasks if begun and each not in heard]
         heard.update(new)
         return new
 
-    monkeypatch.setattr(link, "wait", wait)
+    monkeypatch.setattr(ray_link, "wait", wait)
     study = Listening()
-    sweep.Sweep(PLAN, study, "").run()  # type: ignore[arg-type]
+    ray_sweep.Sweep(PLAN, study, "").run()  # type: ignore[arg-type]
     return study
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from compare.cluster import link
-from compare.cluster.placing import Need, Place, choose, cpus_each, fits, need, words
+from compare.measure import ray_link
+from compare.measure.ray_link import Need, Place, choose, cpus_each, fits, need, words
 
 SIZES = some.lists(some.tuples(some.integers(0, 256), some.integers(0, 16)), min_size=1, max_size=8)
 
@@ -68,9 +68,9 @@ def test_nodes_that_stay_idle_are_not_counted() -> None:
 )
 def test_each_gpu_has_cpus_of_its_own(gpus: list[object], expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = [set(range(8))]
-    monkeypatch.setattr(link, "ALL_CPUS", set(range(8)))
-    monkeypatch.setattr(link.ray, "get_gpu_ids", lambda: gpus)
+    monkeypatch.setattr(ray_link, "ALL_CPUS", set(range(8)))
+    monkeypatch.setattr(ray_link.ray, "get_gpu_ids", lambda: gpus)
     monkeypatch.setattr(os, "sched_setaffinity", lambda _, cpus: pinned.append(cpus))
-    with link.own_cpus(2):
+    with ray_link.own_cpus(2):
         assert pinned[-1] == set(expected)
     assert pinned[-1] == set(range(8))

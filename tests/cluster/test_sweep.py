@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from compare.cli import main
-from compare.files import machines
-from compare.files.results import REPORT, RESULTS
-from compare.findings.analysis import measurements
-from compare.records import Skip
-from compare.worker import environment
+from compare.cli.main import main
+from compare.machine import environment
+from compare.results import machines
+from compare.results.rows import measurements
+from compare.results.store import REPORT, RESULTS
+from compare.schema.records import Skip
 from tests.cluster import hooks
 from tests.cluster.conftest import on
 from tests.run_fake import GOOD, arguments, outcomes, rows_of, run_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.commands import study
+from compare.cli import study
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from compare import backends, cli
+from compare import backends
 from compare.__version__ import VERSION
-from compare.commands import options
-from compare.run import fleet
-from compare.worker.environment import relevant
+from compare.cli import main, options
+from compare.machine.environment import relevant
+from compare.measure import workers
 from tests.command_line.typed import SMALL, environment, refusal
 
 
@@ -24,7 +24,7 @@ from tests.command_line.typed import SMALL, environment, refusal
 )
 def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str], folder: Path, look: list[str]) -> None:
     try:
-        code = cli.main(look)
+        code = main.main(look)
     except SystemExit as end:  # argparse ends --help and --version itself
         code = end.code
     out, err = capsys.readouterr()
@@ -36,7 +36,7 @@ def test_looking_succeeds_and_leaves_nothing(capsys: pytest.CaptureFixture[str],
 @pytest.mark.parametrize("word", ["--bogus", "now", "--backend"])
 def test_the_doctor_takes_no_options(capsys: pytest.CaptureFixture[str], word: str) -> None:
     with pytest.raises(SystemExit) as end:
-        cli.main(["doctor", word])
+        main.main(["doctor", word])
     out, err = capsys.readouterr()
     assert (end.value.code, out) == (2, "")
     assert err == f"compare doctor: error: unrecognized arguments: {word}; --help shows what is possible\n"
@@ -44,12 +44,12 @@ def test_the_doctor_takes_no_options(capsys: pytest.CaptureFixture[str], word: s
 
 def test_version_is_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        cli.main(["--version"])
+        main.main(["--version"])
     assert capsys.readouterr().out == f"compare {VERSION}\n"
 
 
 def test_list_shows_every_backend_variant_and_mode(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["--list"])
+    main.main(["--list"])
     shown = capsys.readouterr().out
     for name, entry in backends.BACKENDS.items():
         [line] = [line for line in shown.splitlines() if line.split()[1:2] == [name]]
@@ -73,7 +73,7 @@ def test_list_shows_every_backend_variant_and_mode(capsys: pytest.CaptureFixture
 def test_dry_run_counts_the_product_of_the_sweep(
     capsys: pytest.CaptureFixture[str], argv: str, problems: int, contenders: int
 ) -> None:
-    assert cli.main([*SMALL, *argv.split(), "--dry-run"]) == 0
+    assert main.main([*SMALL, *argv.split(), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert f"{problems * contenders} cases" in out
     assert len(re.findall(r"B=\d+ T=\d+", out)) == problems
@@ -82,9 +82,9 @@ def test_dry_run_counts_the_product_of_the_sweep(
 
 def test_the_parent_imports_no_framework() -> None:
     code = (
-        "import sys; from compare.cli import main\n"
+        "import sys; from compare.cli.main import main\n"
         "assert main(['--dry-run']) == 0 and main(['--list']) == 0\n"
-        "import compare.commands.study, compare.run.runner, compare.report.markdown\n"
+        "import compare.cli.study, compare.measure.runner, compare.render.markdown\n"
         "found = {'jax', 'jaxlib', 'torch', 'jax_attn', 'torch_attn'} & set(sys.modules)\n"
         "sys.exit(f'imported {found}' if found else 0)"
     )
@@ -109,14 +109,14 @@ def test_a_framework_that_is_not_installed(capsys: pytest.CaptureFixture[str], a
 
 def test_the_other_framework_alone_still_plans(capsys: pytest.CaptureFixture[str], absent: str) -> None:
     other = {"jax": "torch", "torch": "jax"}[absent]
-    assert cli.main([*SMALL, "--backend", other, "--dry-run"]) == 0
+    assert main.main([*SMALL, "--backend", other, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert f"{other}:naive" in out
     assert f"{absent}:naive" not in out
 
 
 def test_list_says_how_to_install_what_is_absent(capsys: pytest.CaptureFixture[str], absent: str) -> None:
-    assert cli.main(["--list"]) == 0
+    assert main.main(["--list"]) == 0
     assert f"not installed: {backends.BACKENDS[absent].install}" in capsys.readouterr().out
 
 
@@ -141,13 +141,13 @@ def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
         monkeypatch.setenv(name, "1")
     _, plan = options.parse([*SMALL, "--backend", "jax"])
     assert plan is not None
-    assert not names & set(fleet.Fleet(plan.settings, tmp_path, print).environment())
+    assert not names & set(workers.Fleet(plan.settings, tmp_path, print).environment())
     assert "TORCHDYNAMO_DISABLE" in relevant({"TORCHDYNAMO_DISABLE": "1"})
 
 
 def test_a_repeated_option_adds_its_values(capsys: pytest.CaptureFixture[str]) -> None:
     """And does not drop the first ones in silence."""
     both = ["--seq-len", "8", "--seq-len", "16", "--mask", "full", "--mask", "causal", "--d-model", "4"]
-    assert cli.main(["--device", "cpu", "--backend", "jax", *both, "--dry-run"]) == 0
+    assert main.main(["--device", "cpu", "--backend", "jax", *both, "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert all(f"T={length} N=1 H=4 {mask}" in out for length in (8, 16) for mask in ("full", "causal"))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from compare import cli
-from compare.commands import options
+from compare.cli import main, options
 from compare.plan.presets import PRESETS
 from tests.command_line.typed import refusal
 
@@ -40,7 +39,7 @@ def test_an_unknown_preset(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_they_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--list"]) == 0
+    assert main.main(["--list"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert all(name in out for name in PRESETS)
     assert "arXiv:2407.21783" in out

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.commands import options
+from compare.cli import options
 from compare.plan import devices
 from tests.command_line.typed import SMALL, environment, refusal
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compare import cli
+from compare.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--device", "cpu", "--seq-len", "8", "--d-model", "4", "--batch-size", "1"]
@@ -16,7 +16,7 @@ def refusal(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
     """The one line that bad input ends with."""
     before = sorted(Path.cwd().rglob("*"))
     with pytest.raises(SystemExit) as end:
-        cli.main(argv)
+        main.main(argv)
     out, err = capsys.readouterr()
     assert end.value.code == 2
     assert out == ""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
-from compare.records import Device, Dtype, Precision
+from compare.schema.records import Device, Dtype, Precision
 from tests.fake_attn.device import DEVICE, Array, Node, OutOfMemory
 
 WORKERS = "FAKE_WORKERS"  # names a folder in which each worker leaves a file with its process id as the name

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.files import results
-from compare.records import Measurement
-from compare.worker.messages import Failed
+from compare.cli.main import main
+from compare.results import store
+from compare.schema.records import Measurement
+from compare.worker.protocol import Failed
 from tests.run_fake import GOOD, JudgeHere, arguments, outcomes, row, started_workers, survivors
 
 FAULTS = [
@@ -35,7 +35,7 @@ def test_a_fault_is_one_row(variant: str, status: str, stage: str, reason: str, 
         assert (failure.status, failure.stage) == (status, stage)
         assert reason in failure.reason
     survivors(out, faulty)
-    assert faulty in (out / results.REPORT).read_text()
+    assert faulty in (out / store.REPORT).read_text()
     assert row(out, "fake:slow:eager", 8).passes["step"].device_s == pytest.approx((0.00375,) * 6)
 
 
@@ -59,7 +59,7 @@ def test_a_disagreement_is_not_contagious(out: Path) -> None:
     assert main(arguments(out, *names, seq_lens=(8, 16))) == 1
     survivors(out, "fake:wrong:eager")
     assert outcomes(out)["fake:wrong:eager", 8] == "wrong"
-    assert "no ratio" in (out / results.REPORT).read_text()
+    assert "no ratio" in (out / store.REPORT).read_text()
 
 
 def test_a_nan_is_a_disagreement(out: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_check_that_fails_leaves_rows_without_verdict_and_says_so(out: Path, m
         found = row(out, name)
         assert found.agreement is None
         assert "the agreement check failed: killed by SIGKILL" in [each.text for each in found.warnings]
-    assert "no ratio" in (out / results.REPORT).read_text()
+    assert "no ratio" in (out / store.REPORT).read_text()
 
 
 def test_another_dtype_than_the_problems_is_a_failure(out: Path) -> None:

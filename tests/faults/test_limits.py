@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from compare import backends
-from compare.cli import main
-from compare.files import results
+from compare.cli.main import main
+from compare.machine import memory
+from compare.measure import runner, workers
 from compare.plan import devices
-from compare.records import Measurement
-from compare.run import fleet, runner
-from compare.worker import resident
+from compare.results import store
+from compare.schema.records import Measurement
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers, survivors
 
 
@@ -35,7 +35,7 @@ def test_an_out_of_memory_on_a_gpu_is_tried_again_alone(
         assert row(out, "fake2:oom_beside:eager", seq_len).alone
         assert not row(out, "fake:naive:eager", seq_len).alone
         assert not row(out, "fake2:naive:eager", seq_len).alone
-    text = (out / results.REPORT).read_text()
+    text = (out / store.REPORT).read_text()
     assert "alone" in text
     assert "no ratio" in text
 
@@ -48,9 +48,9 @@ def test_an_out_of_memory_on_a_cpu_is_final(out: Path, tmp_path: Path, monkeypat
 
 def test_what_cannot_fit_is_skipped_before_it_starts(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     available = 100_000
-    monkeypatch.setattr(resident, "available_bytes", lambda: available)
+    monkeypatch.setattr(memory, "available_bytes", lambda: available)
     monkeypatch.setattr(runner, "available_bytes", lambda: available)
-    monkeypatch.setattr(fleet, "of_process", lambda _: 0)
+    monkeypatch.setattr(workers, "of_process", lambda _: 0)
     assert main(arguments(out, "fake:naive", "fake2:naive", seq_lens=(8, 512))) == 0
     for name in ("fake:naive:eager", "fake2:naive:eager"):
         assert isinstance(row(out, name, 8), Measurement)
@@ -58,7 +58,7 @@ def test_what_cannot_fit_is_skipped_before_it_starts(out: Path, monkeypatch: pyt
         assert skip.available_bytes == available // 2  # both frameworks hold theirs at once
         assert skip.predicted_bytes > 7 * 2 * 512 * 512 * 4
         assert "memory" in skip.reason
-    assert "Smallest that did not fit" in (out / results.REPORT).read_text()
+    assert "Smallest that did not fit" in (out / store.REPORT).read_text()
 
 
 def test_a_backend_that_cannot_start_fails_alone_and_is_tried_once(

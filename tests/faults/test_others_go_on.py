@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.records import Measurement
+from compare.cli.main import main
+from compare.schema.records import Measurement
 from tests.run_fake import arguments, outcomes, rows_of, started_workers
 
 NAMES = ("fake:naive", "fake:slow")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.files import results
-from compare.run import runner
+from compare.cli.main import main
+from compare.measure import runner
+from compare.results import store
 from tests.run_fake import arguments, marked, outcomes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def test_an_interrupt_keeps_the_finished_rows(out: Path, tmp_path: Path, mark: s
     assert program.wait(10) == 130
     until(lambda: not marked(mark), "all workers ended", 2)
     assert outcomes(out) == {("fake:naive:eager", 8): "ok", ("fake2:hangs_later:eager", 8): "ok"}
-    assert "fake2:hangs_later:eager" in (out / results.REPORT).read_text()
+    assert "fake2:hangs_later:eager" in (out / store.REPORT).read_text()
     assert "interrupted" in log_of(tmp_path)
     assert "Traceback" not in log_of(tmp_path)
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -10,8 +10,8 @@ import csv
 from math import isclose
 from pathlib import Path
 
-from compare.cli import main
-from compare.files.results import RESULTS
+from compare.cli.main import main
+from compare.results.store import RESULTS
 
 HERE = Path(__file__).resolve().parent
 STUDIES = HERE.parents[1] / "results"

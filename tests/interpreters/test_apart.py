@@ -9,17 +9,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.choice.comparable import differences
-from compare.circumstances import Run
-from compare.cli import main
-from compare.device_rate import DeviceRate
-from compare.files import merging
-from compare.files.results import RESULTS, Log
-from compare.findings import ladder, processes, remedies, scaling, verdicts
-from compare.findings.summary import Estimate
-from compare.records import Contender, Cost
-from compare.report import reasons
-from compare.report.words import names_of
+from compare.analysis import kernels, scaling, solutions, startup
+from compare.analysis.diff import differences
+from compare.analysis.text import names_of
+from compare.cli.main import main
+from compare.results import merging, processes
+from compare.results.store import RESULTS, Log
+from compare.schema.records import Contender, Cost, DeviceRate, Run
+from compare.stats import verdicts
+from compare.stats.estimates import Estimate
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 
@@ -53,21 +51,21 @@ def test_sentences_name_the_release() -> None:
     assert names_of(OLD_COMPILE, NEW) == ("compiled PyTorch 2.5.0", "eager PyTorch 2.6.0")
     assert names_of(OLD, JAX) == ("eager PyTorch 2.5.0", "JAX")
     rows = [measurement(WHERE, each, time_s, ("forward",)) for each, time_s in ((NEW, 1e-3), (OLD, 2e-3))]
-    [found] = reasons.reasons(rows, 0.01, "op")
+    [found] = kernels.reasons(rows, 0.01, "op")
     assert found.text.startswith("Eager PyTorch 2.5.0 takes 2.00x the time of eager PyTorch 2.6.0")
 
 
 def test_each_has_its_own_import_and_warms_its_own_compiler_alone() -> None:
     warm = {"forward": Cost(trace_s=0.01, compile_s=0.004, first_call_s=0.002)}
     rows = [measurement(WHERE, each, 1e-3, ("forward",), warm_costs=warm) for each in (NEW_COMPILE, OLD_COMPILE)]
-    found = ladder.ladders(rows, run().backends)
+    found = startup.ladders(rows, run().backends)
     assert [(each.import_s, each.after) for each in found] == [(0.8, None), (9.0, None)]
 
 
 def test_a_remedy_is_held_against_naive_of_its_own_release() -> None:
     fused = replace(OLD, variant="fused")
     rows = [measurement(WHERE, each, time_s) for each, time_s in ((NEW, 1e-3), (OLD, 4e-3), (fused, 2e-3))]
-    [found] = [each for each in remedies.solutions(rows) if each.row.contender == fused]
+    [found] = [each for each in solutions.solutions(rows) if each.row.contender == fused]
     assert found.base.contender == OLD
     assert found.times["step"].median == pytest.approx(0.5)
 

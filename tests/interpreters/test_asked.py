@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare.cli import main
+from compare.cli.main import main
 from compare.plan import interpreters
 from compare.plan.cases import parse_contender
-from compare.records import Contender
+from compare.schema.records import Contender
 from tests.interpreters.conftest import RELEASE, empty, site
 from tests.run_fake import arguments, register
 

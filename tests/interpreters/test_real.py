@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.commands import publishing
-from compare.records import Measurement
-from compare.run import rating
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.measure import rates
+from compare.schema.records import Measurement
 from tests.run_fake import no_extras, no_rates, rows_of, run_of
 
 ROUNDS = 6
 
 
 def test_torch_takes_turns_with_itself_elsewhere(tmp_path: Path, twin: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rating, "rated", no_rates)
+    monkeypatch.setattr(rates, "rated", no_rates)
     monkeypatch.setattr(publishing, "installed", no_extras)
     words = f"--contender torch:naive:eager --contender torch:naive:eager@{twin} --pass forward --samples {ROUNDS}"
     sizes = "--seq-len 32 --d-model 8 --batch-size 1 --device cpu --timeout 120"

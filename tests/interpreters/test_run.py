@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from compare.circumstances import Run
-from compare.cli import main
+from compare.cli.main import main
 from compare.plan import devices
-from compare.records import Contender, Measurement
+from compare.schema.records import Contender, Measurement, Run
 from tests.interpreters.conftest import RELEASE, empty, link, site
 from tests.run_fake import arguments, outcomes, register, rows_of, run_of, started_workers
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from compare.contract import parse_mask, visible
 from compare.maths import inputs
 from compare.maths.inputs import round_to
-from compare.records import Agreement, Device, Problem, TensorError
-from compare.run import judge
+from compare.schema.contract import parse_mask, visible
+from compare.schema.records import Agreement, Device, Problem, TensorError
+from compare.verify import process
 from tests import samples
 
 Arrays = dict[str, np.ndarray]
@@ -77,8 +77,8 @@ def judged(
     tmp_path: Path, problem: Problem, contenders: dict[str, Arrays], budget_s: float = 60.0, device: Device = "cpu"
 ) -> dict[str, Agreement]:
     folders = {name: save(arrays, tmp_path / name) for name, arrays in contenders.items()}
-    request = judge.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
-    return judge.judge(request).agreements
+    request = process.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
+    return process.judge(request).agreements
 
 
 def wrong_tensors(verdict: Agreement) -> set[str]:

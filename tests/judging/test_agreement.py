@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.contract import parse_mask
 from compare.maths import inputs, oracle
 from compare.maths.inputs import cut_bits, keep_bits
-from compare.records import DTYPES, Precision, Problem
-from compare.run import judging
+from compare.measure import verification
+from compare.schema.contract import parse_mask
+from compare.schema.records import DTYPES, Precision, Problem
 from tests.judging.contenders import (
     ALL,
     LONGER,
@@ -155,7 +155,7 @@ def test_tf32_that_is_cut_off_agrees_where_tf32_is_allowed_and_is_told(
         **dict.fromkeys(wrong, False),
     }
     assert [each for each, verdict in verdicts.items() if verdict.tf32_cut_off] == (["cut"] if allowed else [])
-    told = {each: [notice.code for notice in judging.rounding(verdict)] for each, verdict in verdicts.items()}
+    told = {each: [notice.code for notice in verification.rounding(verdict)] for each, verdict in verdicts.items()}
     assert told == {each: ["tf32-cut-off"] if allowed and each == "cut" else [] for each in arrays}
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from compare.check.errors import spread
-from compare.contract import Mask, parse_mask, visible
-from compare.maths import oracle, slices
-from compare.run import judging
+from compare.maths import oracle
+from compare.measure import verification
+from compare.schema.contract import Mask, parse_mask, visible
+from compare.verify.tolerance import spread
 from tests import samples
 from tests.judging.contenders import Arrays, judged, naive, touched, wrong_tensors
 
@@ -23,8 +23,8 @@ MASKS = ["full", "causal", "window:50", "strided:16"]
 
 @pytest.fixture(autouse=True)
 def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "MOST_SCORES", 10_000)
-    monkeypatch.setattr(slices, "DRAWN_SCORES", 6 * 16 * 400 * 2)
+    monkeypatch.setattr(oracle, "MOST_SCORES", 10_000)
+    monkeypatch.setattr(oracle, "DRAWN_SCORES", 6 * 16 * 400 * 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -34,7 +34,7 @@ def few_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     st.integers(150, 500),
 )
 def test_no_other_row_sees_a_key_whose_gradient_is_checked(mask: str, q_len: int, kv_len: int) -> None:
-    found = slices.checked_rows(replace(LONG, mask=mask, q_len=q_len, kv_len=kv_len))
+    found = oracle.checked_rows(replace(LONG, mask=mask, q_len=q_len, kv_len=kv_len))
     assert set(found.queries) <= set(range(q_len))
     assert set(found.keys) <= set(range(kv_len))
     assert np.all(np.diff(found.queries) > 0)
@@ -43,14 +43,14 @@ def test_no_other_row_sees_a_key_whose_gradient_is_checked(mask: str, q_len: int
 
 
 def test_the_first_the_last_and_rows_between_are_drawn_by_the_seed() -> None:
-    drawn = [slices.checked_rows(replace(LONG, seed=seed)) for seed in range(10)]
+    drawn = [oracle.checked_rows(replace(LONG, seed=seed)) for seed in range(10)]
     assert all({0, 399} <= set(rows.queries) and len(rows.queries) < 150 for rows in drawn)
     assert all(list(rows.keys) == list(range(400 - len(rows.keys), 400)) and len(rows.keys) >= 32 for rows in drawn)
     assert len({tuple(rows.queries) for rows in drawn}) > 5
 
 
 def test_a_short_slice_is_checked_whole() -> None:
-    rows = slices.checked_rows(replace(LONG, q_len=60, kv_len=60))
+    rows = oracle.checked_rows(replace(LONG, q_len=60, kv_len=60))
     assert list(rows.queries) == list(rows.keys) == list(range(60))
 
 
@@ -60,7 +60,7 @@ def test_rows_alone_are_those_of_the_whole(mask: str, layers: int) -> None:
     draw = np.random.default_rng(3).standard_normal
     q, k, v, do = draw((2, 400, 8)), draw((400, 8)), draw((400, 5)), draw((2, 400, 5 if layers == 1 else 8))
     v = v if layers == 1 else draw((400, 8))
-    at, keys = slices.checked_rows(replace(LONG, mask=mask))
+    at, keys = oracle.checked_rows(replace(LONG, mask=mask))
     arguments: tuple[Mask, float, oracle.Arithmetic, int] = (parse_mask(mask), 0.3, oracle.EXACT, layers)
     for whole, some in zip(
         oracle.layers_with_gradients(q, k, v, do, *arguments),
@@ -90,14 +90,14 @@ def off(good: Arrays, name: str, position: int) -> Arrays:
 
 @pytest.mark.parametrize("name", ["forward.out", "backward.dq", "backward.dk", "backward.dv"])
 def test_a_wrong_row_that_is_checked_is_found(tmp_path: Path, name: str) -> None:
-    rows = slices.checked_rows(LONG)
+    rows = oracle.checked_rows(LONG)
     for at in (rows.keys[0], rows.keys[-1]) if name[-1] in "kv" else (5, rows.queries[20], 399):
         verdict = judged(tmp_path / str(at), LONG, {"one": off(naive(LONG), name, at)})["one"]
         assert wrong_tensors(verdict) == {name}
 
 
 def unchecked_row() -> int:
-    rows = slices.checked_rows(LONG)
+    rows = oracle.checked_rows(LONG)
     return int(next(row for row in range(64, 400) if row not in rows.queries))
 
 
@@ -128,14 +128,14 @@ def test_a_wrong_row_that_is_not_checked_shows_against_the_others(tmp_path: Path
 
 
 def test_what_is_not_checked_is_told() -> None:
-    (notice,) = judging.unchecked(LONG, ("forward", "step"), 2)
-    rows = slices.checked_rows(LONG)
+    (notice,) = verification.unchecked(LONG, ("forward", "step"), 2)
+    rows = oracle.checked_rows(LONG)
     assert f"{len(rows.queries)} of 400 query rows" in notice.text
     assert f"{len(rows.keys)} of 400 keys" in notice.text
-    assert "keys" not in judging.unchecked(LONG, ("forward",), 2)[0].text
+    assert "keys" not in verification.unchecked(LONG, ("forward",), 2)[0].text
     assert "against the other contenders" in notice.text
-    assert "were not checked" in judging.unchecked(LONG, ("forward",), 1)[0].text
-    assert not judging.unchecked(replace(LONG, q_len=60, kv_len=60), ("forward",), 1)
+    assert "were not checked" in verification.unchecked(LONG, ("forward",), 1)[0].text
+    assert not verification.unchecked(replace(LONG, q_len=60, kv_len=60), ("forward",), 1)
 
 
 def test_sizes_between_two_known_ones_are_the_larger() -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.maths import slices
+from compare.maths import oracle
 from compare.maths.inputs import round_to
-from compare.records import Dtype
-from compare.run import judging
+from compare.measure import verification
+from compare.schema.records import Dtype
 from tests import samples
 from tests.judging.contenders import (
     LONGER,
@@ -30,7 +30,7 @@ def test_alone_there_is_no_gap(tmp_path: Path) -> None:
     assert (verdict.other, verdict.other_error, verdict.other_allowed) == (None, None, None)
 
 
-def wrong_in(good: Arrays, parts: list[slices.Slice]) -> Arrays:
+def wrong_in(good: Arrays, parts: list[oracle.Slice]) -> Arrays:
     array = good["forward.out"].copy()
     for part in parts:
         array[part.batch, :, part.kv_head * part.group] = 0
@@ -38,7 +38,7 @@ def wrong_in(good: Arrays, parts: list[slices.Slice]) -> Arrays:
 
 
 def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp_path: Path) -> None:
-    first, *others = slices.drawn_slices(LONGER)
+    first, *others = oracle.drawn_slices(LONGER)
     good = naive(LONGER)
     arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first]), "good": good, "too": good}
     verdicts = judged(tmp_path, LONGER, arrays, budget_s=1e-9)
@@ -69,7 +69,7 @@ def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
 
 def test_last_numbers_that_went_wrong_outside_the_checked_slices_are_found(tmp_path: Path) -> None:
     """Last numbers stand only where they are not the first ones."""
-    _, *others = slices.drawn_slices(LONGER)
+    _, *others = oracle.drawn_slices(LONGER)
     good = {"forward.out.first": naive(LONGER)["forward.out"]}
     bad = good | {"forward.out.last": wrong_in(naive(LONGER), others)["forward.out"]}
     verdicts = judged(tmp_path / "beside", LONGER, {"bad": bad, "good": good, "too": good}, budget_s=1e-9)
@@ -80,7 +80,7 @@ def test_last_numbers_that_went_wrong_outside_the_checked_slices_are_found(tmp_p
 
 def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
     """The limit of a spot check, and why the report says how many slices were checked."""
-    _, *others = slices.drawn_slices(LONGER)
+    _, *others = oracle.drawn_slices(LONGER)
     elsewhere = wrong_in(naive(LONGER), others)
     assert judged(tmp_path / "alone", LONGER, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
     out = naive(LONGER)["forward.out"].copy()
@@ -90,8 +90,8 @@ def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(
 
 
 def test_slices_are_drawn_by_the_seed() -> None:
-    orders = [slices.drawn_slices(replace(PROBLEM, batch=8, seed=seed)) for seed in range(20)]
-    assert orders[3] == slices.drawn_slices(replace(PROBLEM, batch=8, seed=3))
+    orders = [oracle.drawn_slices(replace(PROBLEM, batch=8, seed=seed)) for seed in range(20)]
+    assert orders[3] == oracle.drawn_slices(replace(PROBLEM, batch=8, seed=3))
     assert len({order[0] for order in orders}) > 5
     assert all({(part.batch, part.kv_head) for part in order} == set(np.ndindex(8, 2)) for order in orders)
 
@@ -101,5 +101,5 @@ def test_the_verdict_survives_the_way_to_the_parent(tmp_path: Path, good: bool) 
     arrays = naive(PROBLEM) if good else touched(naive(PROBLEM), "forward.out", one_nan)
     folder = Path(save(arrays, tmp_path / "numbers"))
     settings = samples.run().settings
-    found = judging.agreements(PROBLEM, settings, {samples.JAX: folder}, tmp_path / "log", 5.0)
+    found = verification.agreements(PROBLEM, settings, {samples.JAX: folder}, tmp_path / "log", 5.0)
     assert found[samples.JAX].agrees is good

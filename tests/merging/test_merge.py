@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
-from compare.files.results import REPORT, RESULTS, Log, lines
+from compare.cli.main import main
+from compare.results.store import REPORT, RESULTS, Log, lines
 from tests.run_fake import GOOD, arguments, rows_of, run_of
 from tests.samples import COMPILE, EAGER, agreement, measurement, problem, run
 

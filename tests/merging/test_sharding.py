@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from compare.plan.sharding import Shard, parse_shard, share
+from compare.plan.values import Shard, parse_shard, share
 from tests.samples import problem
 
 PROBLEM = problem()

@@ -8,9 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from compare.circumstances import Run
-from compare.records import Failure, Kernel, Notice, Row
-from compare.report import page, page_lines
+from compare.render import html
+from compare.schema.records import Failure, Kernel, Notice, Row, Run
 from tests import samples
 from tests.samples import EAGER, JAX, measurement, problem
 
@@ -53,7 +52,7 @@ class Parsed(HTMLParser):
     @property
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the table of rows, from which the page's script makes it."""
-        return [dict(zip(page_lines.Line._fields, line, strict=True)) for line in json.loads(self.data)]
+        return [dict(zip(html.Line._fields, line, strict=True)) for line in json.loads(self.data)]
 
 
 def all_texts(text: str) -> tuple[Run, list[Row]]:
@@ -76,4 +75,4 @@ def all_texts(text: str) -> tuple[Run, list[Row]]:
 
 def rendered(text: str) -> Parsed:
     """The page of such a run."""
-    return Parsed(page.render(*all_texts(text)))
+    return Parsed(html.render(*all_texts(text)))

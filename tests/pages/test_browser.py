@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from compare.findings.analysis import measurements
-from compare.findings.summary import device_time
-from compare.report import page
+from compare.render import html
+from compare.results.rows import measurements
+from compare.stats.estimates import device_time
 from tests import samples
 from tests.pages.parsed import all_texts
 from tests.samples import COMPILE, JAX, measurement, problem
@@ -76,7 +76,7 @@ needs_browser = pytest.mark.skipif(BROWSER is None and "CI" not in os.environ, r
 @needs_browser
 def test_lines_are_sorted_filtered_and_found(tmp_path: Path) -> None:
     rows = samples.nine_problems()
-    found = driven(tmp_path, page.render(samples.run(), rows))
+    found = driven(tmp_path, html.render(samples.run(), rows))
     times = [device_time(each).median for row in measurements(rows) for each in row.passes.values()]
     assert [each for each in found["up"] if each] == sorted(times)
     assert found["up"][-2:] == found["down"][-2:] == ["", ""]
@@ -103,7 +103,7 @@ def test_lines_are_sorted_filtered_and_found(tmp_path: Path) -> None:
 @needs_browser
 def test_of_many_lines_the_browser_makes_a_part(tmp_path: Path) -> None:
     rows = [measurement(problem(1 + at), each, 1e-3 + at * 1e-6) for at in range(100) for each in (JAX, COMPILE)]
-    found = driven(tmp_path, page.render(samples.run(), rows))
+    found = driven(tmp_path, html.render(samples.run(), rows))
     assert found["shown"] == 200
     assert len(found["up"]) == 600  # all of them are sorted
     assert found["up"] == sorted(found["up"])
@@ -117,19 +117,19 @@ RATIOS = ["0.097x ±0.4%", "0.81x", "1.00x ±0.8% UNDECIDED", "1.08x [0.9, 1.2]"
 def test_ratios_are_sorted_as_numbers(tmp_path: Path) -> None:
     script = "const cells = TEXTS_GIVEN; document.title = JSON.stringify(sorted(cells, cells.map(valueOf), false));"
     given = script.replace("TEXTS_GIVEN", json.dumps(RATIOS[::-1]))
-    assert driven(tmp_path, page.render(samples.run(), samples.nine_problems()), given) == RATIOS
+    assert driven(tmp_path, html.render(samples.run(), samples.nine_problems()), given) == RATIOS
 
 
 @needs_browser
 def test_a_word_of_any_length_makes_the_page_no_wider_than_the_window(tmp_path: Path) -> None:
     script = "document.title = JSON.stringify(document.documentElement.scrollWidth <= innerWidth)"
-    assert driven(tmp_path, page.render(*all_texts("x" * 2000)), script)
+    assert driven(tmp_path, html.render(*all_texts("x" * 2000)), script)
 
 
 @needs_browser
 def test_hostile_text_does_nothing_and_the_console_is_silent(tmp_path: Path) -> None:
     text = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\"> `|</td>"
-    dom, console = loaded(tmp_path, page.render(*all_texts(text)))
+    dom, console = loaded(tmp_path, html.render(*all_texts(text)))
     assert console == []
     assert "<title>Attention benchmark: jax and torch</title>" in dom
     assert "of 8 lines" in dom

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from compare.findings.entries import entries
-from compare.findings.extent import Extent
-from compare.findings.summary import device_time
-from compare.pictures import drawing
-from compare.records import Row
-from compare.report import page, page_lines
+from compare.analysis.entries import entries
+from compare.analysis.times import Extent
+from compare.render import html
+from compare.render.plots import drawing
+from compare.schema.records import Row
+from compare.stats.estimates import device_time
 from tests import samples
 from tests.pages.parsed import Parsed, all_texts, rendered
 from tests.reports.rendered import HOSTILE
@@ -66,7 +66,7 @@ def test_no_text_at_all_becomes_part_of_the_page(text: str) -> None:
 def test_the_page_needs_nothing_else() -> None:
     rows: list[Row] = [measurement(problem(), each) for each in (JAX, EAGER)]
     drawn = [(each.name, each.title, each.caption, each.svg) for each in drawing.draw(samples.run(), rows)]
-    text = page.render(samples.run(), rows, drawn)
+    text = html.render(samples.run(), rows, drawn)
     parsed = Parsed(text)
     assert any(tag == "svg" for tag, _ in parsed.tags)
     links = [*parsed.values("href"), *parsed.values("src"), *parsed.values("xlink:href")]
@@ -87,7 +87,7 @@ def test_nothing_but_the_pages_own_script_may_run() -> None:
 def test_no_two_places_have_one_address() -> None:
     rows = samples.nine_problems()
     drawn = [(name, name, name, '<svg width="1pt"><g id="axes_1"/><use href="#axes_1"/></svg>') for name in ("a", "b")]
-    parsed = Parsed(page.render(samples.run(), rows, drawn))
+    parsed = Parsed(html.render(samples.run(), rows, drawn))
     ids = parsed.values("id")
     assert len(set(ids)) == len(ids)
     assert {link.removeprefix("#") for link in parsed.values("href")} <= set(ids)
@@ -97,27 +97,27 @@ def test_no_two_places_have_one_address() -> None:
 
 def test_a_line_keeps_its_address_whatever_else_there_is() -> None:
     row = measurement(problem(64), JAX)
-    alone = [line.key for line in page_lines.lines(samples.run(), [row])]
-    among = [line.key for line in page_lines.lines(samples.run(), [*samples.nine_problems(), row])]
+    alone = [line.key for line in html.row_lines(samples.run(), [row])]
+    among = [line.key for line in html.row_lines(samples.run(), [*samples.nine_problems(), row])]
     assert among[-3:] == alone
 
 
 def test_lines_hold_numbers_kernels_and_reasons() -> None:
     rows: list[Row] = [measurement(problem(), JAX), measurement(problem(), EAGER, 2e-3), samples.skip(problem(), JAX)]
-    *_, slow, skipped = page_lines.lines(samples.run(), rows)
-    cells = dict(zip(page_lines.COLUMNS, slow.cells, strict=True))
+    *_, slow, skipped = html.row_lines(samples.run(), rows)
+    cells = dict(zip(html.COLUMNS, slow.cells, strict=True))
     assert cells["Device (ms)"].value == device_time(rows[1].passes["step"]).median  # type: ignore[union-attr]
     assert (cells["Ratio"].text, cells["Verdict"].text) == ("2.00x ±0.0%", "SLOWER")
     assert slow.notes[0] == f"Ratio to {JAX.name}."
     assert [name for name, _, _ in slow.kernels] == ["gemm", "softmax"]
     assert skipped.notes == [f"skip: {rows[2].reason}"]  # type: ignore[union-attr]
-    assert len(skipped.cells) == len(page_lines.COLUMNS)
+    assert len(skipped.cells) == len(html.COLUMNS)
 
 
 def test_the_page_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compare.report.markdown.SHOWN", Extent(6, 6))
-    monkeypatch.setattr("compare.report.page.IN_TABLE", Extent(9, 9))
-    text = page.render(samples.run(), samples.nine_problems())
+    monkeypatch.setattr("compare.render.markdown.SHOWN", Extent(6, 6))
+    monkeypatch.setattr("compare.render.html.IN_TABLE", Extent(9, 9))
+    text = html.render(samples.run(), samples.nine_problems())
     assert text.count("the first 3 of 9 problems (9 of 27 rows)") == 1  # above the table of rows
     assert text.count("the first 2 of 9 problems (6 of 27 rows)") == 1  # of the sections
     assert len(Parsed(text).lines) == 27
@@ -125,11 +125,11 @@ def test_the_page_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_pictures_take_the_colours_of_the_page() -> None:
     svg = '<?xml?><svg width="7pt" height="5pt" viewBox="0"><path id="p" style="fill: #1b1b1f"/><use href="#p"/></svg>'
-    made = str(page.inline("time", 'a"b<', svg))
+    made = str(html.inline("time", 'a"b<', svg))
     head = '<svg viewBox="0" role="img" aria-label="a&#34;b&lt;">'
     assert made == head + '<path id="time-p" style="fill: currentColor"/><use href="#time-p"/></svg>'
 
 
 def test_every_free_text_is_in_the_page() -> None:
-    text = page.render(*all_texts("needle"))
+    text = html.render(*all_texts("needle"))
     assert text.count("needle") > 40

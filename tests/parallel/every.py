@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from compare.backends import SEQUENCE_PARALLEL, backend, variants
 from compare.maths import inputs
-from compare.records import Problem
+from compare.schema.records import Problem
 from compare.worker import composing, launcher
 from scripts import conformance
 from tests import samples

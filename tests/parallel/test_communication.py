@@ -10,22 +10,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.commands.options import parse
-from compare.device_rate import Linked, LinkRate
-from compare.files import merging
-from compare.findings import floor
-from compare.findings.scaling import scaled
+from compare.analysis import roofline
+from compare.analysis import text as fmt
+from compare.analysis.scaling import scaled
+from compare.cli.options import parse
 from compare.maths import zigzag
 from compare.maths.traffic import sent_bytes
+from compare.measure import rates as rating
+from compare.measure.runner import OneProcess
 from compare.profile import timeline
 from compare.profile.timeline import Allocation, Iteration, Span, Trace
-from compare.records import Contender, Measurement, Problem
-from compare.report import floor_words, markdown
-from compare.report import format as fmt
-from compare.run import rating
-from compare.run.runner import OneProcess
-from compare.worker import ranks, rates
-from compare.worker.messages import Failed
+from compare.render import markdown
+from compare.results import merging
+from compare.schema.records import Contender, Linked, LinkRate, Measurement, Problem
+from compare.worker import known_work, ranks
+from compare.worker.protocol import Failed
 from tests import samples
 
 ONE = samples.problem(q_len=64, kv_len=64, mask="causal")
@@ -65,11 +64,11 @@ def test_the_slowest_process_tells_the_rate_of_the_link() -> None:
 
 
 def test_a_device_of_two_does_half_of_the_work() -> None:
-    whole, half = (floor.work(variant, each, "step") for variant, each in (("fused_flash", ONE), ("ring", TWO)))
+    whole, half = (roofline.work(variant, each, "step") for variant, each in (("fused_flash", ONE), ("ring", TWO)))
     assert whole
     assert half
     assert (half.flops, half.size_bytes) == (whole.flops // 2, whole.size_bytes // 2)
-    matrices = [floor.of_scores(each, "step", 1.0, floor.SCORE_PASSES["step"], 6) for each in (ONE, TWO)]
+    matrices = [roofline.of_scores(each, "step", 1.0, roofline.SCORE_PASSES["step"], 6) for each in (ONE, TWO)]
     assert matrices[1].size_bytes == matrices[0].size_bytes // 2
 
 
@@ -122,7 +121,7 @@ def test_each_number_of_devices_is_asked_for_its_link_and_one_alone_is_not(
     found = list(rating.linked(replace(plan, settings=replace(plan.settings, device="gpu")), tmp_path))
     assert asked == [(2, "torch"), (2, "jax"), (4, "torch"), (4, "jax")]
     assert [(each.devices, each.bytes_per_s, each.reason) for each in found[:2]] == [(2, 7.0, ""), (2, None, "no link")]
-    assert floor_words.link_line(found[1]) == "2 devices: no rate of their links, no link"
+    assert roofline.link_line(found[1]) == "2 devices: no rate of their links, no link"
 
 
 def test_the_rate_of_a_link_is_that_of_the_fastest_try(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,11 +144,11 @@ def test_the_rate_of_a_link_is_that_of_the_fastest_try(monkeypatch: pytest.Monke
         def __call__(self) -> Any:
             return nullcontext()
 
-    monkeypatch.setattr(rates, "Stopwatch", Watch)
+    monkeypatch.setattr(known_work, "Stopwatch", Watch)
     session = SimpleNamespace(devices=(devices := Devices()), adapter=SimpleNamespace(block=lambda value: value))
-    size = 4 * rates.RANDOM_NUMBERS * 6
-    assert rates.linked(session, size) == size * rates.LINK_CALLS / 2.0  # type: ignore[arg-type]
-    assert devices.shape == (1, 3 * 6, 1, rates.RANDOM_NUMBERS)
+    size = 4 * known_work.RANDOM_NUMBERS * 6
+    assert known_work.linked(session, size) == size * known_work.LINK_CALLS / 2.0  # type: ignore[arg-type]
+    assert devices.shape == (1, 3 * 6, 1, known_work.RANDOM_NUMBERS)
 
 
 @pytest.mark.parametrize(("devices", "fused", "skipped"), [(1, True, True), (1, False, False), (2, True, False)])

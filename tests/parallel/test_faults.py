@@ -13,16 +13,16 @@ import pytest
 from msgspec.structs import replace
 
 from compare.backends import BACKENDS
-from compare.cli import main
-from compare.commands import publishing
-from compare.files import results
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.machine.memory import with_descendants
+from compare.measure import rates
+from compare.measure.race import Race
+from compare.measure.workers import Fleet
 from compare.plan.cases import parse_contender
-from compare.records import Case, Failure, Measurement, Skip
-from compare.run import rating
-from compare.run.fleet import Fleet
-from compare.run.race import Race
-from compare.worker.messages import Failed, Prepare
-from compare.worker.resident import with_descendants
+from compare.results import store
+from compare.schema.records import Case, Failure, Measurement, Skip
+from compare.worker.protocol import Failed, Prepare
 from tests import samples
 from tests.faults.test_processes import until
 from tests.run_fake import no_extras, no_rates
@@ -40,7 +40,7 @@ def measured(out: Path, *words: str) -> int:
     named = [option for word in words for option in (("--contender", word) if ":" in word else (word,))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
-        patch.setattr(rating, "rated", no_rates)
+        patch.setattr(rates, "rated", no_rates)
         patch.setattr(publishing, "installed", no_extras)
         patch.setattr(Race, "_with_warm_costs", lambda _, row: row)  # which compiles all once more
         return main([*named, *SHAPE, "--samples", "6", "--timeout", "120", "--device", "cpu", "--out", str(out)])
@@ -51,7 +51,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """Contender's function or variant -> its row."""
     out = tmp_path_factory.mktemp("parallel") / "run"
     assert measured(out, *JAX, *TORCH, "--process-per-device") == 3
-    run, found = results.read(out / results.RESULTS)
+    run, found = store.read(out / store.RESULTS)
     assert run.settings.process_per_device
     return {row.contender.variant.split(":")[-1] + row.contender.backend: row for row in found}
 
@@ -77,7 +77,7 @@ def test_a_device_holds_its_share_alone(rows: dict[str, object]) -> None:
 
 def test_one_process_of_jax_has_both_devices(tmp_path: Path) -> None:
     assert measured(tmp_path / "run", "jax:ring", "--pass", "forward") == 0
-    [row] = results.read(tmp_path / "run" / results.RESULTS)[1]
+    [row] = store.read(tmp_path / "run" / store.RESULTS)[1]
     assert isinstance(row, Measurement)
     assert row.agreement
     assert row.agreement.agrees
@@ -101,7 +101,7 @@ def test_a_device_that_fails_is_one_row(rows: dict[str, object], name: str, stat
 @pytest.mark.long
 def test_a_device_of_jax_that_raises_is_one_row(tmp_path: Path) -> None:
     assert measured(tmp_path / "run", f"jax={FAULTY}:raises", "--process-per-device") == 3
-    [row] = results.read(tmp_path / "run" / results.RESULTS)[1]
+    [row] = store.read(tmp_path / "run" / store.RESULTS)[1]
     assert isinstance(row, Failure)
     assert (row.status, row.stage) == ("ERROR", "prepare")
     assert "device 1 of 2: ValueError: this device has had enough" in row.reason
@@ -148,7 +148,7 @@ def test_devices_end_with_their_launcher_and_with_the_parent(
 ) -> None:
     """In the middle of their imports, which take seconds, and where they hang; each is in a session of its own."""
     code = (
-        "import os, sys, time; from pathlib import Path; from compare.run.workers import Launched, WorkerProcess\n"
+        "import os, sys, time; from pathlib import Path; from compare.measure.workers import Launched, WorkerProcess\n"
         f"launched = Launched({launcher[0]!r}, 2, {launcher[1]!r}, Path({str(tmp_path / 'why')!r}))\n"
         f"worker = WorkerProcess(dict(os.environ), Path({str(tmp_path / 'log')!r}), {module!r}, launched=launched)\n"
         "while len(worker.pids) < 3: time.sleep(0.05)\n"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from compare.worker import __main__ as worker
-from compare.worker.messages import Start, Started
+from compare.worker.protocol import Start, Started
 
 # Together one line is written, as the processes share what they print to.
 MEETING = """

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from compare.memory_curve import MemoryCurve
-from compare.records import Cost, Kernel, Notice
-from compare.worker.measuring import Session
-from compare.worker.messages import (
+from compare.schema.records import Cost, Kernel, MemoryCurve, Notice
+from compare.worker.protocol import (
     Ended,
     Failed,
     Finished,
@@ -20,6 +18,7 @@ from compare.worker.messages import (
     Unsupported,
 )
 from compare.worker.ranks import merged
+from compare.worker.session import Session
 from tests.samples import EAGER
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from compare.findings.conditions import BUSY_MACHINE
-from compare.findings.scaling import base_of, scaled
-from compare.records import Measurement, Notice, Problem
-from compare.report import markdown
+from compare.analysis.scaling import base_of, scaled
+from compare.machine.load import BUSY_MACHINE
+from compare.render import markdown
+from compare.schema.records import Measurement, Notice, Problem
 from tests import samples
 
 ONE = samples.problem(q_len=64, kv_len=64)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compare.circumstances import Device
-from compare.commands import options
+from compare.cli import options
+from compare.schema.records import Device
 from scripts.several_gpus import parts
 
 

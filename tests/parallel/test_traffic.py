@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from compare.maths.traffic import sent_bytes
-from compare.records import Dtype, PassName
+from compare.schema.records import Dtype, PassName
 from tests import samples
 
 PROBLEM = samples.problem(batch=2, q_len=32, kv_len=32, heads=8, kv_heads=4, head_dim=16, mask="causal")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.contract import Mask, visible
 from compare.maths import zigzag
+from compare.schema.contract import Mask, visible
 
 PROPERTY = settings(max_examples=100, deadline=None)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from compare.findings import curves, fronts
-from compare.findings.floor import reached
-from compare.findings.summary import device_time
-from compare.records import RESIDENT, Contender, Measurement
+from compare.analysis import curves
+from compare.analysis.roofline import reached
+from compare.schema.records import RESIDENT, Contender, Measurement
+from compare.stats.estimates import device_time
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 from tests.test_floor import rate
@@ -84,20 +84,20 @@ def row(contender: Contender, time_s: float, peak_bytes: int, jitter: float = 0.
 
 def test_a_front_holds_who_is_not_surely_beaten() -> None:
     rows = [row(JAX, 1.0, 100), row(EAGER, 2.0, 100), row(COMPILE, 3.0, 50)]
-    [front] = fronts.fronts(rows)
+    [front] = curves.fronts(rows)
     assert [each.beaten for each in front.placed] == [False, True, False]
     assert front.pass_name == "step"
 
 
 def test_no_one_is_beaten_where_intervals_touch() -> None:
     rows = [row(JAX, 1.0, 100, jitter=0.5), row(EAGER, 1.2, 100, jitter=0.5)]
-    [front] = fronts.fronts(rows)
+    [front] = curves.fronts(rows)
     assert [each.beaten for each in front.placed] == [False, False]
 
 
 def test_dtypes_stand_together_and_functions_apart() -> None:
     rows = [row(JAX, 1.0, 9), row(JAX, 1.0, 5, dtype="bfloat16"), row(EAGER, 1.0, 9, mask="causal")]
-    [front] = fronts.fronts(rows)
+    [front] = curves.fronts(rows)
     assert {each.row.problem.dtype for each in front.placed} == {"float32", "bfloat16"}
 
 
@@ -105,5 +105,5 @@ def test_dtypes_stand_together_and_functions_apart() -> None:
 @given(some.lists(some.tuples(some.floats(0.1, 9.0), some.integers(1, 9)), min_size=2, max_size=8))
 def test_some_row_is_never_beaten(points: list[tuple[float, int]]) -> None:
     rows = [row(replace(JAX, entrant=1 + at), time, size, jitter=0.1) for at, (time, size) in enumerate(points)]
-    [front] = fronts.fronts(rows)
+    [front] = curves.fronts(rows)
     assert not all(each.beaten for each in front.placed)

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.cli import main
-from compare.commands import publishing
-from compare.findings.summary import Estimate
-from compare.pictures import drawing, style
-from compare.records import RESIDENT, Contender, Measurement, Row
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.render.plots import drawing, style
+from compare.schema.records import RESIDENT, Contender, Measurement, Row
+from compare.stats.estimates import Estimate
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE

@@ -10,13 +10,12 @@ import pytest
 from matplotlib.figure import Figure
 from msgspec.structs import replace
 
-from compare.cli import main
-from compare.files.results import RESULTS
-from compare.findings import memory_panels
+from compare.analysis import curves
+from compare.cli.main import main
 from compare.maths.prediction import seed_backward_bytes, seed_forward_bytes, seed_rise_bytes
-from compare.memory_curve import MemoryCurve
-from compare.pictures import drawing, inside, style
-from compare.records import PASSES, Contender, Measurement, Problem
+from compare.render.plots import drawing, inside, style
+from compare.results.store import RESULTS
+from compare.schema.records import PASSES, Contender, Measurement, MemoryCurve, Problem
 from tests import samples
 from tests.redrawing.written import folder
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
@@ -33,16 +32,16 @@ def row(where: Problem, contender: Contender, curve: MemoryCurve | None) -> Meas
 
 def draw(*rows: Measurement) -> Any:
     looks = style.looks(each.contender for each in rows)
-    return style.drawn(inside.draw, memory_panels.panels(rows), looks, "a device")
+    return style.drawn(inside.draw, curves.panels(rows), looks, "a device")
 
 
 def test_the_problem_with_most_curves_is_shown_and_of_several_the_largest() -> None:
     both = [row(SMALL, JAX, CURVE), row(SMALL, EAGER, CURVE)]
     wrong = replace(row(LARGE, COMPILE, CURVE), agreement=samples.agreement(False))
-    found = memory_panels.panels([row(LARGE, JAX, CURVE), row(LARGE, EAGER, UNTOLD), wrong, *both])
+    found = curves.panels([row(LARGE, JAX, CURVE), row(LARGE, EAGER, UNTOLD), wrong, *both])
     assert found is not None
     assert found.problem == SMALL
-    found = memory_panels.panels([*both, row(LARGE, JAX, CURVE), row(LARGE, EAGER, CURVE)])
+    found = curves.panels([*both, row(LARGE, JAX, CURVE), row(LARGE, EAGER, CURVE)])
     assert found is not None
     assert found.problem == LARGE
     assert found.passes == ["step", "forward", "backward"]
@@ -50,7 +49,7 @@ def test_the_problem_with_most_curves_is_shown_and_of_several_the_largest() -> N
 
 
 def test_results_without_curves_have_no_picture() -> None:
-    assert memory_panels.panels([row(SMALL, JAX, None), row(SMALL, EAGER, UNTOLD), samples.skip(SMALL)]) is None
+    assert curves.panels([row(SMALL, JAX, None), row(SMALL, EAGER, UNTOLD), samples.skip(SMALL)]) is None
     assert draw(row(SMALL, JAX, None)) is None
 
 

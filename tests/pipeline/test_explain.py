@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.files import results
+from compare.cli.main import main
+from compare.results import store
 from tests.run_fake import arguments, row
 
 
@@ -27,7 +27,7 @@ def test_explain_adds_to_the_terminal_and_to_nothing_else(tmp_path: Path, capsys
         given = [*arguments(tmp_path / name, "fake:naive", "fake2:slow"), "--pass", "forward", *flags]
         assert main(given) == 0
         shown.append(" ".join(capsys.readouterr().out.split()))
-        pages.append((tmp_path / name / results.REPORT).read_text())
+        pages.append((tmp_path / name / store.REPORT).read_text())
     sentence = "forward, fake2:slow:eager: fake2:slow:eager takes 1.25x the time of fake:naive:eager, 0.250 ms more:"
     assert [sentence in each for each in shown] == [False, True]
     assert all("fake2:slow:eager takes 1.25x the time of fake:naive:eager, 0.250 ms more:" in page for page in pages)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
-from compare.commands.options import parse
+from compare.cli.main import main
+from compare.cli.options import parse
+from compare.measure import runner
 from compare.plan.cases import START_S
-from compare.records import Skip
-from compare.run import foresight
+from compare.schema.records import Skip
 from tests.run_fake import arguments, rows_of, started_workers
 from tests.samples import JAX, problem
 
@@ -29,7 +29,7 @@ def test_what_it_says_a_run_does(out: Path, tmp_path: Path, capsys: pytest.Captu
     skipped = {(row.problem, row.contender): row.reason for row in rows_of(out) if isinstance(row, Skip)}
     _, plan = parse(arguments(tmp_path / "other", *NAMES, seq_lens=(8, 16)))
     assert plan
-    assert {(case.problem, case.contender): why for case, why in foresight.refusals(plan).items()} == skipped
+    assert {(case.problem, case.contender): why for case, why in runner.refusals(plan).items()} == skipped
 
 
 def test_what_is_skipped_takes_no_time(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,4 +59,4 @@ def test_what_several_devices_cannot_share_needs_nobody_to_be_asked(
 ) -> None:
     where = problem(64, heads=heads, kv_heads=heads, mask="causal", devices=devices)
     fused = replace(JAX, variant="fused")
-    assert foresight.known(where, replace(JAX, variant=variant), (fused,)) == reason
+    assert runner.known(where, replace(JAX, variant=variant), (fused,)) == reason

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compare.cli import main
-from compare.records import PASSES
+from compare.cli.main import main
+from compare.schema.records import PASSES
 from tests.run_fake import arguments, row
 
 TENSOR, MATRIX = 2 * 16 * 8 * 4, 2 * 16 * 16 * 4

@@ -8,14 +8,13 @@ from time import perf_counter
 import msgspec
 import pytest
 
-from compare.cli import main
-from compare.files import results
-from compare.records import Case, Contender
-from compare.run.fleet import Fleet
-from compare.worker.measuring import Session
-from compare.worker.messages import Begin, End, Ended, Failed, Recompile, Repeat, Reply, Request, Stream, Turn
+from compare.cli.main import main
+from compare.measure.workers import Fleet
+from compare.results import store
+from compare.schema.records import Case, Contender
 from compare.worker.pacing import SETTLE_S
-from compare.worker.turns import Turns
+from compare.worker.protocol import Begin, End, Ended, Failed, Recompile, Repeat, Reply, Request, Stream, Turn
+from compare.worker.session import Session, Turns
 from tests.fake_attn.device import DEVICE
 from tests.run_fake import arguments, outcomes, row, rows_of, started_workers
 from tests.samples import problem
@@ -50,7 +49,7 @@ def test_everything_is_repeated_in_fresh_processes(
     words = [*arguments(out, "fake:naive", "fake2:slow", "fake2:oom", seq_lens=(8, 16)), "--processes", "3"]
     assert main(words) == 0
     assert len(list(started.iterdir())) == 3 * 2 + 2  # and one for each worker that ran out of memory
-    lines = [msgspec.json.decode(line) for line in (out / results.RESULTS).read_bytes().splitlines()]
+    lines = [msgspec.json.decode(line) for line in (out / store.RESULTS).read_bytes().splitlines()]
     measured = [line["process"] for line in lines if line["kind"] == "measurement"]
     assert measured == [1] * 4 + [2] * 4 + [3] * 4
     assert [line["process"] for line in lines if line["kind"] == "failure"] == [1, 1]  # not tried again
@@ -60,7 +59,7 @@ def test_everything_is_repeated_in_fresh_processes(
     text = capsys.readouterr().out
     assert text.count("fake2:slow:eager  ") == 2 * 2  # each problem's table while it runs, and all at the end
     assert "Over 3 processes the lowest and highest ratio differ by 0.0%" in text.replace("\n", " ").replace("   ", " ")
-    assert "Ratios by process" in (out / results.REPORT).read_text()
+    assert "Ratios by process" in (out / store.REPORT).read_text()
 
 
 def prepared(cache: str) -> Session:
@@ -146,7 +145,7 @@ def test_a_failure_to_close_one_profiler_leaves_no_other_open(out: Path, monkeyp
 
 def test_a_cold_run_says_so(out: Path) -> None:
     assert main([*arguments(out, "fake:naive", "fake2:slow"), "--cache", "cold"]) == 0
-    assert "cold: evicted before each sample" in (out / results.REPORT).read_text()
+    assert "cold: evicted before each sample" in (out / store.REPORT).read_text()
     assert row(out, "fake2:slow:eager").passes["forward"].device_s == pytest.approx((1.25e-3,) * 6)
 
 
@@ -154,7 +153,7 @@ def test_streams_of_calls_are_timed_when_asked_for(out: Path, tmp_path: Path) ->
     main([*arguments(out, "fake:naive", "fake2:naive"), "--dispatch"])
     streams = row(out, "fake:naive:eager").streams
     assert {name: len(each) for name, each in streams.items()} == {"forward": 7, "step": 7}
-    assert "## Launch cost" in (out / results.REPORT).read_text()
+    assert "## Launch cost" in (out / store.REPORT).read_text()
     main(arguments(tmp_path / "without", "fake:naive"))
     assert row(tmp_path / "without", "fake:naive:eager").streams == {}
 
@@ -162,7 +161,7 @@ def test_streams_of_calls_are_timed_when_asked_for(out: Path, tmp_path: Path) ->
 def test_the_first_problem_is_compiled_again_with_warm_caches(out: Path) -> None:
     main(arguments(out, "fake:naive", "fake2:naive", seq_lens=(8, 16)))
     assert [bool(each.warm_costs) for each in rows_of(out)] == [True, True, False, False]  # type: ignore[union-attr]
-    assert "## Cost ladder" in (out / results.REPORT).read_text()
+    assert "## Cost ladder" in (out / store.REPORT).read_text()
 
 
 @pytest.mark.parametrize(("lost", "code"), [(Stream, "no-streams"), (Recompile, "no-warm-costs")])

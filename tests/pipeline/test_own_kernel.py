@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
+from compare.cli.main import main
 from tests.run_fake import arguments, outcome, row
 
 OWN = """

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from compare.backends import BACKENDS
-from compare.cli import main
-from compare.files import results
-from compare.run import rating
-from compare.worker.measuring import Session
-from compare.worker.messages import Failed
+from compare.cli.main import main
+from compare.measure import rates as rating
+from compare.results import store
+from compare.worker.protocol import Failed
+from compare.worker.session import Session
 from tests.run_fake import FAKES, arguments, outcomes, run_of
 
 REAL = rating.rated
@@ -36,7 +36,7 @@ def test_each_backend_dtype_and_precision_once_before_anything_else(out: Path) -
     found = [(each.backend, each.dtype, each.matmul_precision) for each in run_of(out).rates]
     kinds = [("float32", "ieee"), ("float16", "default"), ("float32", "default")]
     assert found == [(name, *kind) for name in FAKES for kind in kinds]
-    lines = [json.loads(line) for line in (out / results.RESULTS).read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / store.RESULTS).read_text().splitlines()]
     assert [len(line.get("rates", ())) for line in lines[:3]] == [0, 3, 6]
     assert [len(line["backends"]) for line in lines[:3]] == [0, 0, 0]
 
@@ -48,7 +48,7 @@ def test_planned_rates_and_floors_come_out(out: Path, capsys: pytest.CaptureFixt
         assert each.matmul_flops_per_s == pytest.approx(2 * GB, rel=1e-3)
         assert each.reason == ""
     assert "fake, float32 ieee: copies 2.00 GB/s, multiplies 0.00200 TFLOP/s" in capsys.readouterr().out
-    text = (out / results.REPORT).read_text().split("## Floor and roofline")[1]
+    text = (out / store.REPORT).read_text().split("## Floor and roofline")[1]
     # 2 products of 2 * 2 * 16 * 16 * 8 FLOPs in 1 ms: 16.4 us at 2 GFLOP/s
     assert "| `fake:naive:eager` | forward | 0.0123 | 0.0000164 |" in text.replace("compute", "")
     assert "| 0.00819 | 0.8% |" in text.replace("0.0164 | 1.6%", "0.00819 | 0.8%")
@@ -60,7 +60,7 @@ def test_a_dtype_that_fails_is_a_reason_and_the_others_go_on(out: Path) -> None:
     assert bfloat.copy_bytes_per_s is None
     assert bfloat.reason == "NotImplementedError: needs float32 or float16, got bfloat16"
     assert half.copy_bytes_per_s
-    assert bfloat.reason in (out / results.REPORT).read_text()
+    assert bfloat.reason in (out / store.REPORT).read_text()
 
 
 def test_a_worker_that_ends_is_a_reason_and_the_run_goes_on(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,8 +81,8 @@ def test_an_array_is_never_smaller_than_four_caches(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_busy_moment_does_not_lower_the_rate_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    from compare.device_rate import Product, Rate
-    from compare.worker import rates
+    from compare.schema.records import Product, Rate
+    from compare.worker import known_work
     from tests.fake_attn.device import DEVICE
 
     session, calls = Session("tests.fake_attn", "cpu", 1), []
@@ -94,7 +94,7 @@ def test_a_busy_moment_does_not_lower_the_rate_and_is_told(monkeypatch: pytest.M
 
     monkeypatch.setattr(DEVICE, "launch", disturbed)
     product = Product(dtype="float32", matmul_precision="ieee", size=64)
-    [rate] = rates.measured(session, Rate(backend="fake", stream_bytes=2**16, products=(product,)))
+    [rate] = known_work.measured(session, Rate(backend="fake", stream_bytes=2**16, products=(product,)))
     assert rate.copy_bytes_per_s == pytest.approx(2 * GB, rel=1e-3)
     assert rate.scatter == pytest.approx(9.0, rel=1e-3)
     assert rate.scattered in ("copies", "products")

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from compare import backends
-from compare.cli import main
-from compare.commands import study
-from compare.files import results
-from compare.records import PASSES
-from compare.run import judge, judging
+from compare.cli import study
+from compare.cli.main import main
+from compare.measure import verification
+from compare.results import store
+from compare.schema.records import PASSES
+from compare.verify import process
 from scripts import overhead
 from tests.fake_attn import adapter, profiler
 from tests.fake_attn.variants.naive import BACKWARD_NS, FORWARD_NS
@@ -34,7 +35,7 @@ PEAKS = {
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / results.RESULTS).read_text().splitlines()]
+    return [json.loads(line) for line in (out / store.RESULTS).read_text().splitlines()]
 
 
 def public(kind: type) -> set[str]:
@@ -61,7 +62,7 @@ def test_planned_times_memory_and_ratio_come_out(out: Path, capsys: pytest.Captu
     text, ratio = capsys.readouterr().out, "1.25x ±0.0%"
     by_the_wall = text.count(f"({ratio}), the opposite by the wall")  # whose clock is real: it may say anything
     assert text.count(ratio) - by_the_wall == 2 * len(PASSES)  # as the problem finishes, and in the report
-    assert (out / results.REPORT).read_text().count(f"{ratio}<br>SLOWER") == len(PASSES)
+    assert (out / store.REPORT).read_text().count(f"{ratio}<br>SLOWER") == len(PASSES)
 
 
 def test_results_hold_every_record(out: Path) -> None:
@@ -71,7 +72,7 @@ def test_results_hold_every_record(out: Path) -> None:
     assert [line["kind"] for line in found[:3]] == ["run"] * 3
     measured = next(line for line in found if line["kind"] == "measurement")
     assert {"agreement", "warnings", "passes", "saved_bytes", "costs", "stopped"} <= measured.keys()
-    run, rows = results.read(out / results.RESULTS)
+    run, rows = store.read(out / store.RESULTS)
     assert [report.backend for report in run.backends] == ["fake", "fake2"]
     assert [line["kind"] for line in found[3:]] == ["skip", "measurement", "measurement"]  # as they became known,
     assert [outcome(each) for each in rows] == ["ok", "ok", "skip"]  # and as they are shown
@@ -103,7 +104,7 @@ def test_a_disagreement_is_exit_code_1_and_has_no_ratio(out: Path, capsys: pytes
     text = capsys.readouterr().out
     assert "no ratio" in text
     assert "1.00x" not in text
-    assert "1.00x" not in (out / results.REPORT).read_text()
+    assert "1.00x" not in (out / store.REPORT).read_text()
 
 
 def test_a_failure_is_exit_code_3_and_an_out_of_memory_is_none(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_failure_is_exit_code_3_and_an_out_of_memory_is_none(tmp_path: Path) -
 
 def test_the_report_has_all_sections(out: Path) -> None:
     main(arguments(out, "fake:naive", "fake2:slow", seq_lens=(8, 16)))
-    text = (out / results.REPORT).read_text()
+    text = (out / store.REPORT).read_text()
     titles = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     for title in (
         "Side by side",
@@ -173,7 +174,7 @@ def test_what_a_worker_prints_damages_nothing(out: Path, capfd: pytest.CaptureFi
     assert main(arguments(out, "fake:naive", "fake:noisy", "fake2:noisy")) == 0
     captured = capfd.readouterr()
     assert "NOISE" not in captured.out + captured.err
-    assert b"NOISE" not in (out / results.RESULTS).read_bytes()
+    assert b"NOISE" not in (out / store.RESULTS).read_bytes()
     assert set(outcomes(out).values()) == {"ok"}
 
 
@@ -184,7 +185,7 @@ def test_forward_only(out: Path) -> None:
     assert list(found.costs) == ["forward"]
     assert found.saved_bytes is None
     assert [each.tensor for each in found.agreement.tensors] == ["forward.out"]
-    assert "backward (ms)" not in (out / results.REPORT).read_text().split("## Side by side")[1].split("##")[0]
+    assert "backward (ms)" not in (out / store.REPORT).read_text().split("## Side by side")[1].split("##")[0]
 
 
 @pytest.mark.parametrize("passes", [("backward",), ("step",), ("forward", "step")])
@@ -198,13 +199,13 @@ def test_saved_bytes_need_no_backward_pass_of_their_own(out: Path, passes: tuple
 
 def test_the_seed_changes_the_inputs_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs: list[Any] = []
-    agreements = judging.agreements
+    agreements = verification.agreements
 
     def spy(problem: Any, settings: Any, folders: Any, *rest: Any) -> Any:
-        outputs.extend(judge.load(folder)["forward.out.first"].copy() for folder in folders.values())
+        outputs.extend(process.load(folder)["forward.out.first"].copy() for folder in folders.values())
         return agreements(problem, settings, folders, *rest)
 
-    monkeypatch.setattr(judging, "agreements", spy)
+    monkeypatch.setattr(verification, "agreements", spy)
     for at, seed in enumerate(("1", "1", "2")):
         assert main([*arguments(tmp_path / str(at), "fake:naive"), "--seed", seed]) == 0
     assert np.array_equal(outputs[0], outputs[1])
@@ -232,4 +233,4 @@ def test_the_paths_are_printed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "80")
     out = tmp_path / ("long-" * 20) / "run[bold]" / "x[" / "y]"
     assert main([*arguments(out, "fake:naive"), "--pass", "forward"]) == 0
-    assert str(out / results.REPORT) in capsys.readouterr().out
+    assert str(out / store.REPORT) in capsys.readouterr().out

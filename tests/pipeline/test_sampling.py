@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main
-from compare.findings.verdicts import compared
-from compare.records import PASSES, Contender, Measurement
-from compare.run.fleet import Fleet
-from compare.worker.messages import Reply, Request, Turn
+from compare.analysis.times import compared
+from compare.cli.main import main
+from compare.measure.workers import Fleet
+from compare.schema.records import PASSES, Contender, Measurement
 from compare.worker.pacing import MOST_PER_BLOCK
+from compare.worker.protocol import Reply, Request, Turn
 from tests.fake_attn import adapter
 from tests.run_fake import arguments, outcomes, row, rows_of, run_of, started_workers
 

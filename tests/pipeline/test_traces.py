@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from compare.cli import main
-from compare.commands import publishing
-from compare.records import PASSES, Measurement, PassName
-from compare.run import traces
-from compare.worker.messages import End
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.measure import traces
+from compare.schema.records import PASSES, Measurement, PassName
+from compare.worker.protocol import End
 from tests.run_fake import arguments, outcomes, row, rows_of
 
 

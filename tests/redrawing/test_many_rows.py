@@ -9,12 +9,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from compare.circumstances import Run
-from compare.commands import redraw
-from compare.findings import extent
-from compare.findings.extent import Extent
-from compare.records import Row
-from compare.report import csv_table, markdown, page, terminal
+from compare.analysis import times
+from compare.analysis.times import Extent
+from compare.cli import report
+from compare.render import csv_table, html, markdown, terminal
+from compare.schema.records import Row, Run
 from scripts import many_rows
 from tests import samples
 from tests.redrawing.written import folder
@@ -26,12 +25,12 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_large_sweep_is_shown_in_part_and_says_so() -> None:
     rows = [measurement(problem(length), who) for length in range(1, 101) for who in (JAX, EAGER, COMPILE)]
-    assert extent.first(rows, Extent(300, 1)) == rows
-    assert extent.left_out(rows, Extent(300, 1)) == ""
-    assert extent.first(rows, Extent(299, 299)) == rows[:297]
-    assert extent.first(rows, Extent(299, 10)) == rows[:9]
-    assert extent.first(rows, Extent(1, 1)) == rows[:3]
-    assert extent.left_out(rows, Extent(299, 299)).startswith("the first 99 of 100 problems (297 of 300 rows)")
+    assert times.first(rows, Extent(300, 1)) == rows
+    assert times.left_out(rows, Extent(300, 1)) == ""
+    assert times.first(rows, Extent(299, 299)) == rows[:297]
+    assert times.first(rows, Extent(299, 10)) == rows[:9]
+    assert times.first(rows, Extent(1, 1)) == rows[:3]
+    assert times.left_out(rows, Extent(299, 299)).startswith("the first 99 of 100 problems (297 of 300 rows)")
     text = printed(rows, 200)
     assert f"the first 50 of 100 problems ({terminal.SHOWN.of_more} of 300 rows)" in text
     assert "B=4 T=50 " in text
@@ -48,7 +47,7 @@ def calls(rows: list[Row], render: Callable[[Run, list[Row]], object]) -> int:
 def through_a_file(run: Run, rows: list[Row]) -> object:
     """Rows as they are written, read and joined."""
     with TemporaryDirectory() as place:
-        return redraw.read([folder(Path(place) / "run", run, *rows)], "report")
+        return report.read([folder(Path(place) / "run", run, *rows)], "report")
 
 
 def many(count: int) -> list[Row]:
@@ -66,9 +65,9 @@ def test_no_report_compares_each_row_with_each_other_one(render: Callable[[Run, 
 
 
 def test_the_table_of_the_page_compares_no_row_with_each_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compare.report.markdown.SHOWN", Extent(6, 6))  # the sections are those of Markdown
-    calls(many(2), page.render)
-    few, twice, four_times = (calls(many(count), page.render) for count in (100, 200, 400))
+    monkeypatch.setattr("compare.render.markdown.SHOWN", Extent(6, 6))  # the sections are those of Markdown
+    calls(many(2), html.render)
+    few, twice, four_times = (calls(many(count), html.render) for count in (100, 200, 400))
     assert four_times - twice < 2.2 * (twice - few)
 
 
@@ -103,4 +102,4 @@ def test_how_much_is_shown_stands_in_the_docs() -> None:
     assert f"The terminal shows the first {terminal.SHOWN.of_more} rows" in reading
     whole, part = markdown.SHOWN
     assert f"all of up to {whole:,} rows and the first {part} of more" in reading
-    assert f"the page's table of rows the first {page.IN_TABLE.of_more:,}" in reading
+    assert f"the page's table of rows the first {html.IN_TABLE.of_more:,}" in reading

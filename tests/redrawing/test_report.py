@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.cli import main
-from compare.commands import publishing
-from compare.files.results import REPORT, RESULTS
-from compare.findings.entries import entries
-from compare.findings.summary import device_time, ratio
-from compare.report import csv_table, markdown
+from compare.analysis.entries import entries
+from compare.cli import publishing
+from compare.cli.main import main
+from compare.render import csv_table, markdown
+from compare.results.store import REPORT, RESULTS
+from compare.stats.estimates import device_time, ratio
 from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE, printed

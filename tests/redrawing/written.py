@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compare.circumstances import Line
-from compare.files.results import RESULTS, Log
+from compare.results.store import RESULTS, Log
+from compare.schema.records import Line
 from tests import samples
 
 

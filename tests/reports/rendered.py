@@ -9,9 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.circumstances import Run
-from compare.records import Contender, Row
-from compare.report import markdown, terminal
+from compare.render import markdown, terminal
+from compare.schema.records import Contender, Row, Run
 from tests import samples
 from tests.samples import EAGER, measurement, problem
 

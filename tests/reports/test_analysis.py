@@ -7,9 +7,9 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from compare.findings.analysis import limits, spreads
-from compare.findings.growth import AXES, growth, growth_word
-from compare.records import Measurement, Row
+from compare.analysis.memory import AXES, growth, growth_word, limits
+from compare.analysis.times import spreads
+from compare.schema.records import Measurement, Row
 from tests import samples
 from tests.reports.rendered import page, pair, part, printed
 from tests.samples import EAGER, JAX, measurement, problem

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from compare.findings import gather
-from compare.findings.analysis import seed_memory
+from compare.analysis import accuracy
+from compare.analysis.memory import seed_memory
 from compare.maths import prediction
-from compare.records import Contender, Failure, Row
-from compare.report.markdown_text import code, escape
+from compare.render.markdown_text import code, escape
+from compare.schema.records import Contender, Failure, Row
 from tests import samples
 from tests.reports.rendered import HOSTILE, page, pair, part, printed, table_text
 from tests.samples import EAGER, JAX, measurement, problem
@@ -81,7 +81,7 @@ def test_side_by_side_divides_only_where_it_gathers() -> None:
 def test_numeric_agreement_shows_the_worst_row() -> None:
     bad = samples.agreement(False)
     rows: list[Row] = [measurement(problem(256)), measurement(problem(512), agreement=bad)]
-    assert {worst.max_error for worst in gather.worst_errors(rows)} == {4.2e-3}
+    assert {worst.max_error for worst in accuracy.worst_errors(rows)} == {4.2e-3}
     text = part(rows, "Numeric agreement")
     assert "| `jax:naive:jit` | dq | 4.2e-03 | 2.0e-06 | 5.2e-04 | 2.5e-07 | WRONG |" in text
     assert "| `jax:naive:jit` | 2 | 1 | 8 of 8 | `torch:naive:eager` | 4.2e-03 | 4.0e-06 |" in text

@@ -10,15 +10,15 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.circumstances import Run
-from compare.files import results
-from compare.records import Kernel, Measurement, PassResult, Row
-from compare.report import reasons, terminal_reasons
+from compare.analysis import kernels as reasons
+from compare.render import terminal_reasons
+from compare.results import store
+from compare.schema.records import Kernel, Measurement, PassResult, Row, Run
 from tests import samples
 from tests.reports.rendered import page, part
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
 
-H200 = Path(__file__).resolve().parents[2] / "results" / "h200" / "bfloat16" / results.RESULTS
+H200 = Path(__file__).resolve().parents[2] / "results" / "h200" / "bfloat16" / store.RESULTS
 NAMES = {"mm": "aten::bmm", "softmax": "aten::_softmax", "mask": "aten::masked_fill_", "add": "aten::add"}
 
 
@@ -151,7 +151,7 @@ def explained(rows: list[Row], run: Run, width: int) -> str:
 
 @pytest.mark.parametrize("width", [40, 80, 160])
 def test_the_terminal_shows_all_of_it_in_the_room_there_is(width: int) -> None:
-    run, rows = results.read(H200)
+    run, rows = store.read(H200)
     some = [each for each in rows if each.problem == rows[0].problem]
     shown = explained(some, run, width)
     assert max(map(len, shown.splitlines())) <= width
@@ -172,6 +172,6 @@ def test_a_sentence_stands_once_behind_all_that_it_is_about() -> None:
 
 
 def test_results_without_contents_still_load() -> None:
-    _, rows = results.read(H200)
+    _, rows = store.read(H200)
     found: list[PassResult] = [result for row in rows if isinstance(row, Measurement) for result in row.passes.values()]
     assert {kernel.contents for result in found for kernel in result.kernels} == {()}

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from compare.findings.conditions import BUSY_MACHINE
-from compare.findings.summary import Estimate
-from compare.profile.naivety import NOT_NAIVE
-from compare.records import RESIDENT, Notice, Row
-from compare.report import format as fmt
-from compare.report import legend, terminal
+from compare.analysis import circumstances
+from compare.analysis import text as fmt
+from compare.machine.load import BUSY_MACHINE
+from compare.profile.kinds import NOT_NAIVE
+from compare.render import terminal
+from compare.schema.records import RESIDENT, Notice, Row
+from compare.stats.estimates import Estimate
 from tests import samples
 from tests.reports.rendered import LONG, page, pair, part, printed, table_text
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
@@ -157,11 +158,15 @@ def test_a_row_that_is_not_naive_still_counts_its_other_warnings() -> None:
 def test_a_peak_by_resident_growth_is_marked_and_explained() -> None:
     grown = replace(samples.pass_result(1e-3, 5 * 10**6), peak_source=RESIDENT)
     counted = samples.pass_result(1e-3, 4 * 10**6)
-    assert (legend.peak([counted]), legend.peak([counted, grown]), legend.peak([])) == ("4.0", "≈5.0", "–")
+    assert (circumstances.peak([counted]), circumstances.peak([counted, grown]), circumstances.peak([])) == (
+        "4.0",
+        "≈5.0",
+        "–",
+    )
     row = measurement(problem())
     marked = replace(row, passes={"forward": grown})
-    assert "≈: resident growth" in " ".join(legend.timing_notes([row, marked], 0.01))
-    assert "≈" not in " ".join(legend.timing_notes([row], 0.01))
+    assert "≈: resident growth" in " ".join(circumstances.timing_notes([row, marked], 0.01))
+    assert "≈" not in " ".join(circumstances.timing_notes([row], 0.01))
 
 
 def test_warnings_are_gathered_by_text() -> None:

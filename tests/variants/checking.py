@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, variants
 from compare.maths import inputs
-from compare.records import PASSES, Agreement, Case, Contender, PassName, Problem, TensorError
+from compare.schema.records import PASSES, Agreement, Case, Contender, PassName, Problem, TensorError
 from compare.worker import composing
 from scripts import conformance
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from compare.contract import check_visible, parse_mask
 from compare.maths import inputs
-from compare.records import DTYPES, Problem
+from compare.schema.contract import check_visible, parse_mask
+from compare.schema.records import DTYPES, Problem
 from tests.variants.checking import (
     ALL,
     HERE,

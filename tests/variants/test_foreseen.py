@@ -9,7 +9,7 @@ import pytest
 
 from compare.backends import BACKENDS, refuses
 from compare.maths import inputs
-from compare.records import Problem
+from compare.schema.records import Problem
 from tests.variants.checking import ALL, MASKS, Named, adapter_of, attention_of, foreseen, problem
 
 TELLING = [each for each in ALL if refuses(*each)]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from compare.backends import BACKENDS, backend
-from compare.contract import parse_mask
 from compare.maths import inputs
-from compare.records import DTYPES
+from compare.schema.contract import parse_mask
+from compare.schema.records import DTYPES
 from tests.variants.checking import MASKS, adapter_of, attention_of, problem
 
 

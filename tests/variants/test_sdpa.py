@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compare.contract import Mask
+from compare.schema.contract import Mask
 
 torch, sdpa = import_module("torch"), import_module("torch_attn.sdpa")
 KERNEL = "CUDNN_ATTENTION"

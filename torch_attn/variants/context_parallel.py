@@ -17,9 +17,9 @@ from torch.distributed.tensor.experimental import _attention as ring
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from compare import contract
-from compare.contract import Mask
 from compare.maths import zigzag
+from compare.schema import contract
+from compare.schema.contract import Mask
 from torch_attn import blocks, sequence
 from torch_attn.variants import fused
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from compare.contract import Mask, check, visible
+from compare.schema.contract import Mask, check, visible
 
 SMALLEST_HEAD = 16  # of its Triton kernels
 

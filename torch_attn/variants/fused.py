@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 from torch_attn.variants import fused_cudnn, fused_efficient, fused_flash, varlen
 
 STRONGEST_FIRST = {"fused_cudnn": fused_cudnn, "fused_flash": fused_flash, "fused_efficient": fused_efficient}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 from torch_attn import sdpa
 
 

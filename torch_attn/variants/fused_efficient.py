@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.attention import SDPBackend
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 from torch_attn import sdpa
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from compare.contract import check, visible
+from compare.schema.contract import check, visible
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -13,7 +13,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     N is a multiple of K; each key head serves N / K query heads.  ``scale`` is 1 / sqrt(H) unless given.  Scores and
     probabilities stand in the dtype of q; the softmax and the sums inside the products are float32.
-    Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
     parsed = check(q.shape, k.shape, v.shape, mask)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from compare.contract import check, visible
+from compare.schema.contract import check, visible
 from torch_attn.variants import naive
 
 
@@ -15,7 +15,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     As `naive`, but the product adds the mask as it writes the scores, one pass over them less.  PyTorch's softmax keeps
     its result alone in any case.  In a compiled program this is `naive`: the compiler fuses mask and softmax, and a
     mask in the product would have to stand in memory.
-    Raises ValueError for shapes or a mask that do not fit (`compare.contract.check`).
+    Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
     if torch.compiler.is_compiling():
         return naive.attention(q, k, v, mask=mask, scale=scale)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from compare.contract import Mask, check
 from compare.maths.bands import Rows, strided_rows
+from compare.schema.contract import Mask, check
 from torch_attn.variants.window import band_seen, bands
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from compare import contract
 from compare.maths import zigzag
+from compare.schema import contract
 from torch_attn import sequence
 from torch_attn.variants import fused
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-from compare.contract import Mask, check
+from compare.schema.contract import Mask, check
 
 PARAMETERS = signature(varlen_attn).parameters
 UNLIMITED = -1

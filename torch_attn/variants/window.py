@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from compare.contract import Mask, check, visible
 from compare.maths.bands import Band, window_band
+from compare.schema.contract import Mask, check, visible
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:

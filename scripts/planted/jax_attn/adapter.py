@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from compare.records import Device, Precision
+from compare.schema.records import Device, Precision
 from jax_attn import adapter
 from scripts.planted import extra
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from compare.records import Device, Precision
+from compare.schema.records import Device, Precision
 from scripts.planted import extra
 from torch_attn import adapter
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compare.contract import check, visible
+from compare.schema.contract import check, visible
 from tests.fake_attn.device import DEVICE, Array, Node
 
 FORWARD_NS = {"scores": 500_000, "softmax": 250_000, "output": 250_000}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compare.contract import Mask, parse_mask
+from compare.schema.contract import Mask, parse_mask
 from tests.fake_attn.device import Array, Node
 
 

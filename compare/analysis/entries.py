@@ -1,0 +1,73 @@
+"""Rows -> an entry for each pass with all that is known of it, for tables to sort, filter and read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from hashlib import sha256
+
+import msgspec
+
+from compare.analysis.roofline import Achieved, Rates, achieved, best_rates
+from compare.results.rows import by_problem, measurements
+from compare.schema.records import Contender, Measurement, PassName, PassResult, Row, Run
+from compare.stats.estimates import Estimate, device_time, ratio, reference_of, trusted, wall_time
+from compare.stats.verdicts import Verdict, verdict
+
+JSON = msgspec.json.Encoder()
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One pass of one row; of a row without numbers the row alone.
+
+    ``reference`` is what ``ratio`` and ``verdict`` refer to, and None where no ratio would be fair.
+    """
+
+    row: Row
+    pass_name: PassName | None = None
+    device: Estimate | None = None
+    wall: Estimate | None = None
+    reference: Contender | None = None
+    ratio: Estimate | None = None
+    verdict: Verdict | None = None
+    achieved: Achieved | None = None
+
+    @property
+    def result(self) -> PassResult | None:
+        """What was recorded of the pass."""
+        measured = isinstance(self.row, Measurement) and self.pass_name
+        return self.row.passes[self.pass_name] if measured else None  # type: ignore[union-attr, index]
+
+    @property
+    def key(self) -> str:
+        """The same for the same problem, contender and pass in every report, and in no other row of this one."""
+        identity = JSON.encode((self.row.problem, self.row.contender, self.pass_name))
+        return sha256(identity).hexdigest()[:16]
+
+
+def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
+    """All entries, in the order of the rows of each problem."""
+    best = cache(partial(best_rates, run.rates))
+    for problem, group in by_problem(rows):
+        reference = reference_of(measurements(group))
+        rates = best(problem.dtype, problem.matmul_precision)
+        for row in group:
+            if isinstance(row, Measurement):
+                yield from (entry(run, row, reference, rates, name) for name in row.passes)
+            else:
+                yield Entry(row)
+
+
+def entry(run: Run, row: Measurement, reference: Measurement | None, rates: Rates, name: PassName) -> Entry:
+    """One pass of one measured row."""
+    relative = ratio(row, reference, name)
+    return Entry(
+        row,
+        name,
+        device_time(row.passes[name]),
+        wall_time(row.passes[name]),
+        reference.contender if relative and reference else None,
+        relative,
+        verdict(relative, run.settings.same_within) if relative else None,
+        achieved(row, name, rates) if trusted(row) else None,
+    )

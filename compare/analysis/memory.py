@@ -1,0 +1,190 @@
+"""How memory grows with the sizes of a problem: exponents fitted to the measurements, and words for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import log
+from statistics import fmean
+from typing import Literal
+
+import msgspec
+
+from compare.maths import prediction
+from compare.results.rows import by_contender, measurements, peak_bytes
+from compare.schema.records import Contender, Failure, Measurement, PassName, Problem, Row, Skip
+
+
+class SeedMemory(msgspec.Struct, frozen=True):
+    """The seed table's memory columns in bytes: measured, and by the seed's formula."""
+
+    forward: int | None
+    backward: int | None
+    matrix: int
+    formula_forward: int
+    formula_backward: int
+
+
+def seed_memory(row: Row) -> SeedMemory:
+    """Measured forward = inputs + forward peak; backward = inputs + output + dO + saved + backward peak."""
+    forward, backward = measured_memory(row) if isinstance(row, Measurement) else (None, None)
+    return SeedMemory(
+        forward,
+        backward,
+        prediction.score_bytes(row.problem),
+        prediction.seed_forward_bytes(row.problem),
+        prediction.seed_backward_bytes(row.problem),
+    )
+
+
+def measured_memory(row: Measurement) -> tuple[int | None, int | None]:
+    """Forward and Backward Memory in bytes, None where a part of the sum was not measured."""
+    forward, backward = peak_bytes(row, "forward"), peak_bytes(row, "backward")
+    held = None if row.saved_bytes is None else row.input_bytes + 2 * row.output_bytes + row.saved_bytes
+    return (
+        None if forward is None else row.input_bytes + forward,
+        None if backward is None or held is None else held + backward,
+    )
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """The smallest problem that did not fit a contender, and the largest that did (by score matrix)."""
+
+    contender: Contender
+    row: Skip | Failure
+    predicted_bytes: int | None
+    refused_bytes: int | None
+    device_bytes: int | None
+    largest_fitting: Problem | None
+
+
+def limits(rows: Iterable[Row]) -> list[Limit]:
+    """The memory limit of each contender that ran out of memory or was skipped for want of it."""
+    return [
+        limit(contender, min(misfits, key=size_of), measurements(group))
+        for contender, group in by_contender(rows)
+        if (misfits := [row for row in group if not isinstance(row, Measurement) and is_misfit(row)])
+    ]
+
+
+def is_misfit(row: Skip | Failure) -> bool:
+    """Whether memory was the reason: a failure says OOM, a skip for memory says what it would have needed."""
+    return row.status == "OOM" if isinstance(row, Failure) else row.predicted_bytes is not None
+
+
+def size_of(row: Row) -> int:
+    """The order of problems by what a naive step needs, in bytes."""
+    return prediction.needed_bytes(row.problem, ("step",))
+
+
+def limit(contender: Contender, row: Skip | Failure, fitting: Sequence[Measurement]) -> Limit:
+    """The limit at one row."""
+    refused = row.refused_bytes if isinstance(row, Failure) else None
+    device = row.device_bytes if isinstance(row, Failure) else row.available_bytes
+    largest = max(fitting, key=size_of, default=None)
+    return Limit(contender, row, row.predicted_bytes, refused, device, largest.problem if largest else None)
+
+
+Axis = Literal["seq_len", "batch", "d_model"]
+AXES: tuple[Axis, ...] = ("seq_len", "batch", "d_model")
+WORD_TOLERANCE = 0.15
+POWER_WORDS = {0: "constant", 1: "linear", 2: "quadratic", 3: "cubic"}
+Group = tuple[Problem, str]  # what the points of one curve share: the rest of the problem, and who weighed them
+Point = tuple[Group, int, int]  # the group that the point belongs to, its place on the axis, its bytes
+
+
+def weighed(row: Measurement, name: PassName) -> tuple[int | None, str]:
+    """The peak of a pass, and who says so: two ways of weighing never make one curve."""
+    return peak_bytes(row, name), row.passes[name].peak_source if name in row.passes else ""
+
+
+QUANTITIES: dict[str, Callable[[Measurement], tuple[int | None, str]]] = {
+    "forward peak": lambda row: weighed(row, "forward"),
+    "backward peak": lambda row: weighed(row, "backward"),
+    "saved": lambda row: (row.saved_bytes, ""),
+}
+
+
+class Growth(msgspec.Struct, frozen=True):
+    """Fitted exponent p of bytes ~ axis**p; ``local`` is p between the two largest values of the axis.
+
+    A sum such as a T**2 + b T only shows its quadratic term at large T: there the local exponent is the nearer one.
+    """
+
+    contender: Contender
+    quantity: str
+    axis: Axis
+    exponent: float | None
+    points: int
+    local: float | None = None
+    between: tuple[int, int] | None = None
+
+
+def growths(rows: Iterable[Row]) -> list[Growth]:
+    """Growth of each quantity of each contender along each axis."""
+    return [
+        growth(contender, quantity, axis, measurements(group))
+        for contender, group in by_contender(rows)
+        for quantity in QUANTITIES
+        for axis in AXES
+    ]
+
+
+def growth(contender: Contender, quantity: str, axis: Axis, rows: Sequence[Measurement]) -> Growth:
+    """One fit over the rows of one contender; ``exponent`` is None where the axis has fewer than two values."""
+    points = comparable(points_of(rows, quantity, axis))
+    if not points:
+        return Growth(contender, quantity, axis, None, 0)
+    low, high = sorted({value for _, value, _ in points})[-2:]
+    largest = comparable([point for point in points if point[1] in (low, high)])
+    return Growth(contender, quantity, axis, slope(points), len(points), slope(largest), (low, high))
+
+
+def points_of(rows: Sequence[Measurement], quantity: str, axis: Axis) -> list[Point]:
+    """The rows that have the quantity; zero bytes have no logarithm and unequal lengths no one place on seq_len."""
+    found = [(row.problem, *QUANTITIES[quantity](row)) for row in rows]
+    square = [each for each in found if axis != "seq_len" or each[0].q_len == each[0].kv_len]
+    return [((without(problem, axis), who), place(problem, axis), size) for problem, size, who in square if size]
+
+
+def place(problem: Problem, axis: Axis) -> int:
+    """Where the problem stands on the axis."""
+    return {"seq_len": problem.q_len, "batch": problem.batch, "d_model": problem.d_model}[axis]
+
+
+def without(problem: Problem, axis: Axis) -> Problem:
+    """The problem with the axis blanked, equal for all that differ in it alone; d_model varies by head size only."""
+    if axis == "seq_len":
+        return msgspec.structs.replace(problem, q_len=0, kv_len=0)
+    return msgspec.structs.replace(problem, **{{"batch": "batch", "d_model": "head_dim"}[axis]: 0})
+
+
+def comparable(points: Sequence[Point]) -> list[Point]:
+    """The points whose group has at least two values of the axis: a lone point says nothing of growth."""
+    values: dict[Group, set[int]] = {}
+    for group, value, _ in points:
+        values.setdefault(group, set()).add(value)
+    return [point for point in points if len(values[point[0]]) > 1]
+
+
+def slope(points: Sequence[Point]) -> float | None:
+    """Least squares of log bytes on log axis: one slope for all groups, one intercept for each."""
+    curves: dict[Group, list[tuple[float, float]]] = {}
+    for group, value, size in points:
+        curves.setdefault(group, []).append((log(value), log(size)))
+    across = up = 0.0  # an intercept of its own for each group: only what differs from the group's mean counts
+    for curve in curves.values():
+        x_mean, y_mean = (fmean(each) for each in zip(*curve, strict=True))
+        across += sum((x - x_mean) ** 2 for x, _ in curve)
+        up += sum((x - x_mean) * (y - y_mean) for x, y in curve)
+    return up / across if across else None
+
+
+def growth_word(exponent: float) -> str:
+    """The exponent in a word, within 0.15 of a whole number, else between which two powers it lies."""
+    for power, word in POWER_WORDS.items():
+        if abs(exponent - power) <= WORD_TOLERANCE:
+            return word
+    lower = int(exponent // 1)
+    if lower in POWER_WORDS and lower + 1 in POWER_WORDS:
+        return f"between {POWER_WORDS[lower]} and {POWER_WORDS[lower + 1]}"
+    return "falling" if exponent < 0 else "more than cubic"

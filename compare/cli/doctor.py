@@ -1,0 +1,159 @@
+"""``python -m compare doctor``: what is installed, what each framework sees, and whether it tells the truth."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from time import sleep
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from compare.backends import BACKENDS, backend, missing_modules
+from compare.machine import load
+from compare.machine.load import Gpu
+from compare.measure.workers import Fleet
+from compare.plan import devices
+from compare.schema.records import PASSES, Conditions, Contender, Device, DeviceReport, Settings
+from compare.worker.protocol import Failed, Finding, Probe, Probed
+
+LOOKS, LOOK_S = 8, 0.25
+CHECK = "other load"
+
+
+def of_cpus() -> Finding:
+    """CPU time that other processes and other machines took meanwhile."""
+    before = load.ticks(())
+    sleep(LOOKS * LOOK_S)
+    others, stolen = load.shares(before, load.ticks(()))
+    if others is None:
+        return Finding(check=CHECK, result="not applicable", text="this system does not say how busy its CPUs are")
+    busy = others > load.BUSY
+    notices = load.notices(Conditions(others_share=others, stolen_share=stolen, busy=busy))
+    if not notices:
+        return Finding(check=CHECK, result="pass", text=f"other processes use {others:.0%} of the CPUs")
+    withheld = " (a run would withhold its verdicts)" if busy else ""
+    return Finding(check=CHECK, result="busy", text="; ".join(each.text for each in notices) + withheld)
+
+
+def of_gpu() -> Finding:
+    """Whether others use the GPU that workers would see."""
+    gpu, known = Gpu(), []
+    for _ in range(LOOKS):
+        sleep(LOOK_S)
+        known += [use for use in (gpu.use(),) if use]
+    if not known:
+        return Finding(check=CHECK, result="not applicable", text="NVML does not tell; nvidia-ml-py asks it")
+    share, last = median(each.busy_share for each in known), known[-1]
+    text = f"busy {share:.0%} of the time; {last.processes} other processes hold {last.held_bytes / 1e9:.1f} GB of it"
+    if share > load.OTHERS or last.processes:
+        return Finding(check=CHECK, result="busy", text=f"{text}; end them and rerun")
+    return Finding(check=CHECK, result="pass", text=text)
+
+
+TIMEOUT_S = 300.0
+STYLES = {"pass": "green", "fail": "bold red", "busy": "yellow", "not applicable": "dim"}
+MACHINE = "machine"  # in the place of a framework
+Line = tuple[str, str, Finding]
+
+
+def examine(console: Console) -> bool:
+    """Print all findings; returns whether all that applies to this machine passes."""
+    lines: list[Line] = []
+    for name in (MACHINE, *BACKENDS):
+        if not console.is_terminal:
+            console.print(f"looking at {name}")
+        with console.status(f"looking at {name}"):
+            lines += of_machine() if name == MACHINE else of_backend(name)
+    console.print(table(lines))
+    counts = Counter(finding.result for _, _, finding in lines)
+    console.print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['not applicable']} not applicable")
+    if counts["busy"]:
+        console.print(
+            "The machine is busy: what was seen of known work may be off, and so would be what a run measures."
+        )
+    working = any(finding.result == "pass" for name, _, finding in lines if name != MACHINE)
+    return not counts["fail"] and working
+
+
+def of_machine() -> Iterator[Line]:
+    """What else it does, looked at before anything of this program runs."""
+    yield MACHINE, "cpu", of_cpus()
+    if devices.has_gpu_node():
+        yield MACHINE, "gpu", of_gpu()
+
+
+def of_backend(name: str) -> Iterator[Line]:
+    """What is installed, and what it does on each device."""
+    missing = missing_modules(name)
+    if missing:
+        text = f"not installed ({', '.join(missing)} missing): {backend(name).install}"
+        yield name, "", Finding(check="installed", result="not applicable", text=text)
+        return
+    yield from ((name, "cpu", each) for each in on_device(name, "cpu"))
+    if not devices.has_gpu_node():
+        yield name, "gpu", Finding(check="device", result="not applicable", text="this machine shows no GPU")
+    elif devices.blind_backends((naive(name),)):
+        text = f"there is a GPU that {name} cannot open; {devices.GPU_HINT}"
+        yield name, "gpu", Finding(check="device", result="fail", text=text)
+    else:
+        yield from ((name, "gpu", each) for each in on_device(name, "gpu"))
+
+
+def naive(name: str) -> Contender:
+    """A contender that sits in the backend's worker."""
+    return Contender(backend=name, variant="naive", mode=backend(name).modes[0])
+
+
+def on_device(name: str, device: Device) -> Iterator[Finding]:
+    """The findings of a worker of its own on one device."""
+    settings = Settings(
+        device=device,
+        passes=PASSES,
+        threads=devices.cpu_threads(),
+        malloc="recycle",
+        budget_s=1.0,
+        samples=None,
+        timeout_s=TIMEOUT_S,
+        seed=0,
+    )
+    reports: list[DeviceReport] = []
+    with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+        fleet = Fleet(settings, Path(folder), reports.append)
+        try:
+            reply = fleet.ask(naive(name), Probe())
+        finally:
+            fleet.stop()
+    yield from (started(report) for report in reports)
+    yield from (missing_mode(mode, why) for report in reports for mode, why in report.missing_modes.items())
+    if isinstance(reply, Probed):
+        yield from reply.findings
+    else:
+        reason = reply.reason if isinstance(reply, Failed) else f"unexpected answer {type(reply).__name__}"
+        yield Finding(check="device", result="fail", text=reason)
+
+
+def started(report: DeviceReport) -> Finding:
+    """The device and the versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    return Finding(check="device", result="pass", text=f"{report.device_name}; {versions}")
+
+
+def missing_mode(mode: str, why: str) -> Finding:
+    """A mode that cannot run here."""
+    return Finding(check=f"mode {mode}", result="not applicable", text=why)
+
+
+def table(lines: Sequence[Line]) -> Table:
+    """One line per finding."""
+    found = Table("framework", "device", "check", "result", "what was seen", box=None, pad_edge=False)
+    before = ("", "")
+    for name, device, finding in lines:
+        said = (name, device) if (name, device) != before else ("", "")
+        before = (name, device)
+        found.add_row(*said, finding.check, Text(finding.result, style=STYLES[finding.result]), Text(finding.text))
+    return found
