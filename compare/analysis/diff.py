@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from compare.analysis import text as fmt
 from compare.analysis.mix import labels
-from compare.analysis.sections import Section
+from compare.analysis.sections import Column, Section, Table, number
 from compare.machine.load import BUSY_MACHINE
 from compare.results.merging import EFFORT, circumstances
 from compare.results.processes import FAILED
@@ -257,7 +257,7 @@ def device_changes(old: Iterable[DeviceRate], new: Iterable[DeviceRate], thresho
     return found
 
 
-COLUMNS = ("contender", *(f">{name}" for name in PASSES), ">peak", ">saved")
+COLUMNS = (Column("contender"), *(number(name) for name in (*PASSES, "peak", "saved")))
 WIDE = "The interval reaches across the threshold: more rounds (a larger --budget) or more processes narrow it."
 BUSY = "Other processes used more than a quarter of the CPUs in one of the runs: measure that again without them."
 LOST: dict[Kind, str] = {"disagreement": "in disagreement", "failing": "failing", "missing": "missing"}
@@ -291,13 +291,13 @@ def sections(
     busy = any(time.ratio.busy for each in found for time in each.times.values())
     machine = [MACHINE.format(what=what, ratio=fmt.times(ratio)) for what, ratio in rates]
     return [
-        Section("In short", f"{answer(found, failing)} {caution}".strip()),
+        Section("In short", [f"{answer(found, failing)} {caution}".strip()]),
         Section("Between the runs", points=[*(each.words for each in differing), *machine]),
         Section("Worse", points=[*worse, *reasons([each for each in found if each.lost])]),
         Section("Better", points=better),
-        Section("Undecided", (BUSY if busy else WIDE) if undecided else "", points=some(undecided)),
+        Section("Undecided", [BUSY if busy else WIDE] if undecided else [], points=some(undecided)),
         Section("Not compared", points=reasons([each for each in found if each.reason and not each.lost])),
-        Section("Every case", note if any(each.times or each.sizes for each in found) else ""),
+        Section("Every case", [note] if any(each.times or each.sizes for each in found) else []),
         *tables(found),
     ]
 
@@ -364,7 +364,7 @@ def tables(found: Sequence[Pair]) -> list[Section]:
     for each in found:
         if each.times or each.sizes:
             groups.setdefault(each.problem.label, []).append(each)
-    return [Section(label, columns=COLUMNS, lines=[line(each) for each in group]) for label, group in groups.items()]
+    return [Section(label, tables=[Table(COLUMNS, [line(each) for each in group])]) for label, group in groups.items()]
 
 
 def line(each: Pair) -> tuple[str, ...]:

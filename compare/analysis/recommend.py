@@ -28,7 +28,7 @@ from compare.analysis.mix import (
     total,
     varies,
 )
-from compare.analysis.sections import Section
+from compare.analysis.sections import Column, Section, Table, number
 from compare.analysis.solutions import FLASH, out_of_memory, remedies_of, ways_out
 from compare.analysis.startup import before, compiles
 from compare.analysis.text import listed
@@ -529,7 +529,15 @@ INTERPOLATED = (
     "Certain is between which measured lengths two change places. The interval of the interpolated length is that of "
     "the ratios alone, as if their logarithm ran straight: a length measured in between tells more."
 )
-COLUMNS = ("contender", ">the mix takes", ">times the\nfirst", ">peak\nMB", ">saved\nMB", ">compile\ns", ">error")
+COLUMNS = (
+    Column("contender"),
+    number("the mix takes"),
+    number("times the first"),
+    number("peak", "MB"),
+    number("saved", "MB"),
+    number("compile", "s"),
+    number("error"),
+)
 
 
 def sections(found: Sequence[Choice], rows: Sequence[Row], run: Run, reaches: Sequence[Reach]) -> list[Section]:
@@ -544,12 +552,11 @@ def _of(
     own = [row for row in rows if chosen_apart(row.problem) == apart]
     flips = [*elsewhere(found, own), *along(found, own)]
     return [
-        Section(heading(found, run), answer(found, reaches)),
+        Section(heading(found, run), [answer(found, reaches)]),
         Section(
             "Side by side",
-            mix_words(found),
-            columns=COLUMNS,
-            lines=[line(each, found) for each in found.standings],
+            [mix_words(found)],
+            [Table(COLUMNS, [line(each, found) for each in found.standings])],
         ),
         Section("Where the choice flips", points=flips),
         Section("In another precision", points=[*precisions(found, others)]),

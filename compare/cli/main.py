@@ -147,12 +147,12 @@ def refusing(parser: Parser) -> Iterator[None]:
 def show(title: str, sections: Sequence[Section], form: str) -> None:
     """A page on the terminal, or as Markdown on standard output."""
     from compare.cli.publishing import Screen
-    from compare.render import headed
+    from compare.render import markdown_text, terminal
 
     if form == "markdown":
-        print(headed.markdown(title, sections), end="")
+        print(markdown_text.page(title, sections), end="")
     else:
-        headed.show(sections, Screen())
+        terminal.show(sections, Screen())
 
 
 def examine() -> int:

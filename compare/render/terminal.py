@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compare.analysis import accuracy, circumstances, noise, roofline, solutions, times
+from compare.analysis import accuracy, circumstances, noise, roofline, sections, solutions, times
 from compare.analysis import text as fmt
 from compare.analysis.solutions import ways_out
 from compare.analysis.times import Extent, compared
@@ -32,6 +32,7 @@ SHARED_COLUMNS = {
     False: [("peak\nMB", 6), ("saved\nMB", 6)],
     True: [("saved\nMB", 8), ("error /\nallowed", 9)],
 }
+SECTION_NAME_WIDTH = 20
 VERDICT_STYLES = {"FASTER": "green", "SLOWER": "red", "SAME": "", "UNDECIDED": "dim"}
 STYLES = {"ok": "green", "WRONG": "bold red", "skip": "yellow", "unknown": "dim"}
 
@@ -214,3 +215,37 @@ def bulleted(lines: Iterable[str]) -> Table:
     for line in lines:
         table.add_row("•", Text(line))
     return table
+
+
+def show(found: Sequence[sections.Section], console: Console) -> None:
+    """Sections on the terminal; those that say nothing, and tables that are folded away, are left out."""
+    for part in (part for part in found if not part.empty):
+        console.print(Padding(Text(part.title, style="bold"), (1, 0, 0, 0)))
+        for sentence in filter(None, part.sentences):
+            console.print(Text(unmarked(sentence)))
+        for each in part.tables:
+            if each.rows and not each.folded:
+                console.print(section_table(each))
+        if part.points:
+            console.print(Padding(bulleted(map(unmarked, part.points)), (0, 0, 0, 1)))
+
+
+def section_table(found: sections.Table) -> Table:
+    """The table; its first column, a name, breaks where a name may, and within a word only if that is wider still."""
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
+    if found.title:
+        shown.title, shown.title_justify, shown.title_style = unmarked(found.title), "left", "bold"
+    for at, column in enumerate(found.columns):
+        heading = f"{column.name}\n{column.unit}" if column.unit else column.name
+        shown.add_column(heading, justify=column.align, overflow="fold", max_width=None if at else SECTION_NAME_WIDTH)
+    before = ""
+    for name, *rest in found.rows:
+        first = "" if found.grouped and name == before else fmt.broken(unmarked(name), SECTION_NAME_WIDTH)
+        shown.add_row(Text(first), *(Text(cell.replace("`", "").replace(" [", "\n[")) for cell in rest))
+        before = name
+    return shown
+
+
+def unmarked(text: str) -> str:
+    """A text of an analysis without its marks, on one line."""
+    return fmt.one_line(text.replace("`", ""))

@@ -223,5 +223,5 @@ def test_five_percent_more_work_on_a_gpu_is_found(name: str) -> None:
 def test_nobody_is_told_to_sample_a_busy_machine_longer() -> None:
     busy = (Notice(code="busy-machine", text="other processes"),)
     found = [pair(steady(WHERE), steady(WHERE, JAX, 9e-3, warnings=busy), 0.03)]
-    said = {each.title: each.said for each in diff.sections(found, [], [], 0.03, False, "")}
+    said = {each.title: " ".join(each.sentences) for each in diff.sections(found, [], [], 0.03, False, "")}
     assert said["Undecided"] == diff.BUSY

@@ -182,8 +182,8 @@ def test_markdown_holds_the_same(capsys: pytest.CaptureFixture[str], results: Pa
     assert text.startswith(
         "# Which to take\n\n## float32 ieee, forward, AMD EPYC 7B13\n\nTake torch:naive:eager: 12.0 ms"
     )
-    assert "| contender | the mix takes | times the first | peak MB | saved MB | compile s | error |" in text
-    assert "| jax:naive:jit | 41.0 ms ±0.0% | 3.42x ±0.0% SLOWER |" in text
+    assert "| contender | the mix takes | times the first | peak (MB) | saved (MB) | compile (s) | error |" in text
+    assert "| jax:naive:jit | 41.0 ms ±0.0% | 3.42x ±0.0%<br>SLOWER |" in text
 
 
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], results: Path, tmp_path: Path) -> None:
