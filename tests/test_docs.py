@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from compare.cli import main, options, publishing
+from compare.cli import doctor, main, options, publishing
 from compare.schema.records import Device
+from tests.planned import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -63,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         options, "check_out", lambda _: None
     )  # which would make the linked folder fuller, or find it full
-    monkeypatch.setattr(main, "examine", lambda: 0)
+    monkeypatch.setattr(doctor, "examine", lambda _console: True)
     monkeypatch.setattr(publishing, "installed", lambda module: module != "matplotlib")
 
 
@@ -88,7 +89,7 @@ def compares(given: list[str], said: Callable[[], str]) -> None:
         assert main.main(rest) in (0, 1)
         assert said() or rest == ["doctor"]
     else:
-        parsed, plan = options.parse(rest)
+        parsed, plan = parse(rest)
         assert parsed.list or (plan and plan.problems)
 
 

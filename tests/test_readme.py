@@ -6,7 +6,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from compare.cli.arguments import build_parser
+from compare.cli.run import build_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -1,21 +1,76 @@
-"""``diff``: two results -> a page on what changed, and whether any of it is a failure."""
+"""``diff``: two results -> what changed, and whether any of it is a regression that fails."""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from compare.analysis import diff
-from compare.analysis.diff import Kind
+from compare.analysis.diff import KINDS, Kind
 from compare.analysis.sections import Section
+from compare.cli.arguments import Parser, add_answer_format
+from compare.cli.exit_codes import OK, REGRESSION
+from compare.cli.publishing import answer
+from compare.plan.values import PERCENT
 from compare.results import machines, store
 from compare.results.merging import results_file
 from compare.stats.estimates import WIDENED_FROM
+
+TITLE = "What changed"
+
+
+def add_arguments(parser: Parser) -> None:
+    """Two results, and which changes are failures."""
+    parser.description = (
+        "Finds what changed from one run to another of the same study: times with intervals, memory, numbers, and "
+        "cases that no longer run.  Versions of frameworks, driver and program may differ; other settings may not."
+    )
+    parser.epilog = (
+        "Exit code 0 without a regression of a kind that --fail-on names, 1 with one, 2 for bad input or results that "
+        "are not comparable."
+    )
+    parser.add_argument("old", type=Path, metavar="OLD", help="folder of a run, or its file")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the same of a later run")
+    parser.add_argument(
+        "--fail-on",
+        type=kinds,
+        default=kinds("slower,memory,disagreement,failing"),
+        metavar="KIND,...",
+        help=f"of {', '.join(KINDS)}, or none (default: all but missing)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=PERCENT,
+        metavar="PERCENT",
+        help="ignore smaller changes; processes of the same program differ too (default: 5; GPU: 3)",
+    )
+    add_answer_format(parser)
+
+
+def kinds(text: str) -> set[Kind]:
+    """Kinds of regression, separated by commas."""
+    words = [] if text == "none" else text.split(",")
+    unknown = [word for word in words if word not in KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(KINDS)} or none, got {unknown[0][:60]!r}")
+    return {kind for kind in KINDS if kind in words}
+
+
+def run(options: argparse.Namespace, parser: Parser, argv: Sequence[str]) -> int:
+    """1 with a regression of a kind that fails, 2 with one line where the two are not comparable."""
+    del argv
+    with parser.refusing():
+        threshold = options.threshold / 100 if options.threshold else None
+        sections, failing = page(options.old, options.new, threshold, options.fail_on)
+    answer(TITLE, sections, options.format)
+    return REGRESSION if failing else OK
 
 
 def page(old: Path, new: Path, threshold: float | None, fail_on: set[Kind]) -> tuple[list[Section], bool]:
     """The sections, and whether something got worse that shall not.
 
-    Raises ValueError where results cannot be read or held against each other.
+    Raises ValueError where results cannot be read or are not comparable.
     """
     (old_run, old_rows), (new_run, new_rows) = (
         machines.only_kind(*store.read(results_file(path)), "a run of each by itself") for path in (old, new)

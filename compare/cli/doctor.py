@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from compare.backends import BACKENDS, backend, missing_modules
+from compare.cli.arguments import Parser
+from compare.cli.exit_codes import FAILED, OK
+from compare.cli.publishing import Screen
 from compare.machine import load
 from compare.machine.load import Gpu
 from compare.measure.workers import Fleet
@@ -59,6 +63,22 @@ TIMEOUT_S = 300.0
 STYLES = {"pass": "green", "fail": "bold red", "busy": "yellow", "not applicable": "dim"}
 MACHINE = "machine"  # in the place of a framework
 Line = tuple[str, str, Finding]
+
+
+def add_arguments(parser: Parser) -> None:
+    """``doctor`` takes no options besides ``--help``."""
+    parser.description = (
+        "Checks this machine: what is installed, which devices each framework sees, whether its profiler delivers "
+        "device and memory events, which arithmetic its products use, whether work of known size takes the expected "
+        "time, and whether other processes use the machine."
+    )
+    parser.epilog = "Exit code 0 if every check that applies passes, 3 if one fails.  Other load is reported only."
+
+
+def run(options: argparse.Namespace, parser: Parser, argv: Sequence[str]) -> int:
+    """0 if everything that applies to this machine passes."""
+    del options, parser, argv
+    return OK if examine(Screen()) else FAILED
 
 
 def examine(console: Console) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: argv -> Plan, or one line that says what is wrong and what would be right."""
+"""The options of a run -> a validated Plan, or one line that says what is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from compare.backends import BACKENDS, backend, missing_modules
-from compare.cli.arguments import build_parser
 from compare.machine import environment
 from compare.measure import search
 from compare.plan import cases, devices, interpreters
@@ -28,20 +27,8 @@ ADDRESS = re.compile(r"auto|local|(?!-)[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}"
 PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
 
 
-def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, cases.Plan | None]:
-    """The options, and the plan unless ``--list`` was given.  Ends the process with code 2 for bad input."""
-    parser = build_parser()
-    options = parser.parse_args(argv)
-    if options.list:
-        return options, None
-    try:
-        return options, plan(options, argv)
-    except ValueError as error:
-        parser.error(str(error))
-
-
 def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
-    """Everything validated.  Raises ValueError with one line."""
+    """The plan; ``argv`` is the command as it was typed.  Raises ValueError with one line."""
     contenders = chosen_contenders(options)
     require(tuple(dict.fromkeys(contender.backend for contender in contenders if not contender.python)))
     check_search(options)

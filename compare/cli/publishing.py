@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from compare.analysis import circumstances, times
+from compare.analysis.sections import Section
 from compare.measure import traces
 from compare.plan.values import Format
-from compare.render import csv_table, markdown, markdown_pictures, markdown_traces, terminal, terminal_reasons
+from compare.render import (
+    csv_table,
+    markdown,
+    markdown_pictures,
+    markdown_text,
+    markdown_traces,
+    terminal,
+    terminal_reasons,
+)
 from compare.render.markdown_text import escape
 from compare.results import machines, store
 from compare.schema.records import Row, Run
@@ -38,6 +47,14 @@ PICTURED: set[Format] = {"markdown", "html"}
 AFTER_A_RUN: tuple[Format, ...] = ("markdown", "html")
 INSTALL = "the extra plots brings it: pip install -e '.[plots]'"
 NO_PICTURES = f"without pictures: matplotlib is not installed ({INSTALL})"
+
+
+def answer(title: str, sections: Sequence[Section], form: str) -> None:
+    """A page on the terminal, or as Markdown on standard output."""
+    if form == "markdown":
+        print(markdown_text.page(title, sections), end="")
+    else:
+        terminal.show(sections, Screen())
 
 
 def publish(run: Run, rows: Sequence[Row], out: Path, console: Console, explain: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""``report``: everything anew from results files, on a machine that needs neither framework."""
+"""``report``: all reports again from results files, on a machine that needs neither framework."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from compare.analysis.text import one_line, plural
 from compare.cli import publishing
+from compare.cli.arguments import Parser, add_results
+from compare.cli.exit_codes import OK
 from compare.cli.publishing import FILES, Screen
 from compare.machine.environment import printable
-from compare.plan.values import FORMATS, Format
+from compare.plan.values import FORMATS, Format, formats
 from compare.results import machines, merging, processes, store
 from compare.schema.records import Row, Run
 
@@ -30,19 +32,50 @@ class Wanted(NamedTuple):
     formats: Sequence[Format]
 
 
+def add_arguments(parser: Parser) -> None:
+    """Results, formats, and a folder for the files."""
+    parser.description = (
+        "Draws the reports again from the results of one or several runs of one study.  Needs neither framework.  A "
+        "damaged line is named and left out."
+    )
+    parser.epilog = "Without -o, one format goes to standard output."
+    add_results(parser)
+    parser.add_argument(
+        "--format",
+        type=formats,
+        metavar="FORMAT,...",
+        help=f"{','.join(FORMATS)} (default: terminal; with -o: all)",
+    )
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder for report.*; existing ones are replaced")
+    parser.add_argument("--explain", action="store_true", help="on the terminal also the kernels of each pass")
+
+
+def run(options: argparse.Namespace, parser: Parser, argv: Sequence[str]) -> int:
+    """0 however many lines were left out, or 2 with one line where no report can be made."""
+    with parser.refusing():
+        drawn = wanted(options, argv)
+    try:
+        publish(drawn, options.out, options.explain)
+    except OSError as error:
+        if error.filename is None:  # of the standard output
+            raise
+        parser.error(f"-o {options.out}: cannot be written: {error.strerror}")
+    return OK
+
+
 @store.uncollected()
 def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     """All that was asked for.  Raises ValueError or OSError where there is nothing to read or nowhere to write."""
-    formats = chosen(options.format, options.out)
+    wished = chosen(options.format, options.out)
     found = read(options.results, printable(shlex.join(["python", "-m", "compare", *given])))
-    if options.out is None and formats[0] != "terminal":
+    if options.out is None and wished[0] != "terminal":
         run, rows = machines.only_kind(found[0], found[1], "a report each: give a folder for them, -o DIR")
         found = run, rows, found[2]
     if options.out is not None:
         if options.out.exists() and not options.out.is_dir():
             raise ValueError(f"-o {options.out}: expected a folder, and it is a file")
         options.out.mkdir(parents=True, exist_ok=True)
-    return Wanted(*found, formats)
+    return Wanted(*found, wished)
 
 
 @store.uncollected()
@@ -68,17 +101,17 @@ def kept(rows: list[Row]) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(rows))
 
 
-def chosen(formats: Sequence[Format] | None, out: Path | None) -> Sequence[Format]:
+def chosen(given: Sequence[Format] | None, out: Path | None) -> Sequence[Format]:
     """The formats: without a folder the terminal or one other, which goes to the standard output; with one all."""
-    if formats is None:
+    if given is None:
         return FORMATS if out else ("terminal",)
-    if out is None and len(formats) > 1:
-        raise ValueError(f"--format {','.join(formats)}: more than one format needs a folder for its files: -o DIR")
-    if out and not set(formats) & set(FILES):
-        raise ValueError(f"-o {out}: --format {','.join(formats)} writes no file; possible: {','.join(FILES)}")
-    for reason in filter(None, map(publishing.lacking, formats)):
-        raise ValueError(f"--format {','.join(formats)}: {reason}")
-    return formats
+    if out is None and len(given) > 1:
+        raise ValueError(f"--format {','.join(given)}: more than one format needs a folder for its files: -o DIR")
+    if out and not set(given) & set(FILES):
+        raise ValueError(f"-o {out}: --format {','.join(given)} writes no file; possible: {','.join(FILES)}")
+    for reason in filter(None, map(publishing.lacking, given)):
+        raise ValueError(f"--format {','.join(given)}: {reason}")
+    return given
 
 
 def read(paths: Sequence[Path], command: str) -> tuple[Run, list[Row], list[str]]:

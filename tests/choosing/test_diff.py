@@ -198,7 +198,10 @@ def test_markdown_holds_the_same(results: Results, capsys: pytest.CaptureFixture
     assert main(["diff", str(old), str(new), "--format", "markdown"]) == 1
     text = capsys.readouterr().out
     assert text.startswith("# What changed\n\n## In short\n\nRegressions: 3 SLOWER, 6 SAME of 9 times")
-    assert "| jax:naive:jit | 1.20x ±0.0%<br>SLOWER | 1.20x ±0.0%<br>SLOWER | 1.20x ±0.0%<br>SLOWER | 1.00x | 1.00x |" in text
+    assert (
+        "| jax:naive:jit | 1.20x ±0.0%<br>SLOWER | 1.20x ±0.0%<br>SLOWER | 1.20x ±0.0%<br>SLOWER | 1.00x | 1.00x |"
+        in text
+    )
 
 
 @pytest.mark.parametrize("name", ["cpu", "h100/bfloat16", "h100/sparse", "h200/float32-tf32"])

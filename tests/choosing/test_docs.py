@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from argparse import ArgumentParser
-from collections.abc import Callable
 from contextlib import suppress
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from compare.cli.arguments import diff_parser, select_parser
+from compare.cli import diff, select
+from compare.cli.arguments import Parser
 from compare.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +35,10 @@ def test_an_answer_is_what_the_command_prints(
     assert OutputChecker().check_output(output, printed, ELLIPSIS | NORMALIZE_WHITESPACE), printed
 
 
-@pytest.mark.parametrize("parser", [select_parser, diff_parser])
-def test_every_option_stands_on_the_page(parser: Callable[[], ArgumentParser]) -> None:
+@pytest.mark.parametrize("command", [select, diff])
+def test_every_option_stands_on_the_page(command: ModuleType) -> None:
+    parser = Parser()
+    command.add_arguments(parser)
     assert len(SHOWN) >= 5
-    known = {option for action in parser()._actions for option in action.option_strings if option[:2] == "--"}
+    known = {option for action in parser._actions for option in action.option_strings if option[:2] == "--"}
     assert {option for option in known - {"--help"} if f"`{option}" not in PAGE and f" {option} " not in PAGE} == set()

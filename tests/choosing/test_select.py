@@ -180,7 +180,7 @@ def test_several_runs_are_one_choice_if_they_belong_together(
 def test_markdown_holds_the_same(capsys: pytest.CaptureFixture[str], results: Path) -> None:
     text = printed(capsys, results, "--goal", "latency", "--format", "markdown")
     assert text.startswith(
-        "# Which to take\n\n## float32 ieee, forward, AMD EPYC 7B13\n\nTake torch:naive:eager: 12.0 ms"
+        "# Recommendation\n\n## float32 ieee, forward, AMD EPYC 7B13\n\nTake torch:naive:eager: 12.0 ms"
     )
     assert "| contender | the mix takes | times the first | peak (MB) | saved (MB) | compile (s) | error |" in text
     assert "| jax:naive:jit | 41.0 ms ±0.0% | 3.42x ±0.0%<br>SLOWER |" in text

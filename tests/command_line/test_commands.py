@@ -11,10 +11,11 @@ import pytest
 
 from compare import backends
 from compare.__version__ import VERSION
-from compare.cli import main, options
+from compare.cli import main
 from compare.machine.environment import relevant
 from compare.measure import workers
 from tests.command_line.typed import SMALL, environment, refusal
+from tests.planned import parse
 
 
 @pytest.mark.parametrize(
@@ -122,11 +123,11 @@ def test_list_says_how_to_install_what_is_absent(capsys: pytest.CaptureFixture[s
 
 def test_a_contender_named_twice_is_a_second_entrant() -> None:
     named = ["--contender", "jax:naive", "--contender", "torch:naive:eager", "--contender", "jax:naive:jit"]
-    _, plan = options.parse([*SMALL, *named])
+    _, plan = parse([*SMALL, *named])
     assert plan is not None
     assert [each.name for each in plan.contenders] == ["jax:naive:jit", "torch:naive:eager", "jax:naive:jit#2"]
     assert plan.worker_count == 2
-    _, apart = options.parse([*SMALL, *named, "--workers", "contender"])
+    _, apart = parse([*SMALL, *named, "--workers", "contender"])
     assert apart is not None
     assert apart.worker_count == 3
 
@@ -139,7 +140,7 @@ def test_workers_do_not_inherit_what_would_change_the_mode_or_the_precision(
     names = precision | mode | {"PET_NNODES", "PET_MAX_RESTARTS"}  # of torchrun, which would wait for more nodes
     for name in names:
         monkeypatch.setenv(name, "1")
-    _, plan = options.parse([*SMALL, "--backend", "jax"])
+    _, plan = parse([*SMALL, "--backend", "jax"])
     assert plan is not None
     assert not names & set(workers.Fleet(plan.settings, tmp_path, print).environment())
     assert "TORCHDYNAMO_DISABLE" in relevant({"TORCHDYNAMO_DISABLE": "1"})

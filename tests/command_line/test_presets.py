@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from compare.cli import main, options
+from compare.cli import main
 from compare.plan.presets import PRESETS
 from tests.command_line.typed import refusal
+from tests.planned import parse
 
 
 def problems(*words: str) -> list[str]:
-    _, plan = options.parse([*words, "--device", "cpu"])
+    _, plan = parse([*words, "--device", "cpu"])
     assert plan
     return [each.label for each in plan.problems]
 

@@ -12,6 +12,7 @@ import pytest
 from compare.cli import options
 from compare.plan import devices
 from tests.command_line.typed import SMALL, environment, refusal
+from tests.planned import parse
 
 # What is typed, and words that the one line must hold: what is possible.
 BAD: dict[str, tuple[str, list[str]]] = {
@@ -161,6 +162,6 @@ def test_a_folder_that_cannot_be_read_is_one_line(
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(SystemExit) as end:
-        options.parse([*SMALL, "--backend", "jax", "--out", str(tmp_path)])
+        parse([*SMALL, "--backend", "jax", "--out", str(tmp_path)])
     assert end.value.code == 2
     assert "Permission denied" in capsys.readouterr().err

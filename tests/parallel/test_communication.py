@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from compare.analysis import roofline
 from compare.analysis import text as fmt
 from compare.analysis.scaling import scaled
-from compare.cli.options import parse
 from compare.maths import zigzag
 from compare.maths.traffic import sent_bytes
 from compare.measure import rates as rating
@@ -26,6 +25,7 @@ from compare.schema.records import Contender, Linked, LinkRate, Measurement, Pro
 from compare.worker import known_work, ranks
 from compare.worker.protocol import Failed
 from tests import samples
+from tests.planned import parse
 
 ONE = samples.problem(q_len=64, kv_len=64, mask="causal")
 TWO = replace(ONE, devices=2)

@@ -9,6 +9,7 @@ import pytest
 from compare.cli import options
 from compare.schema.records import Device
 from scripts.several_gpus import parts
+from tests.planned import parse
 
 
 def test_its_studies_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +18,6 @@ def test_its_studies_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(options, "find_device", any_gpu)
     studies = [arguments[2:] for _, arguments in parts(2, tmp_path) if arguments[1] == "compare"]
-    plans = [options.parse(each)[1] for each in studies]
+    plans = [parse(each)[1] for each in studies]
     assert [plan.settings.process_per_device for plan in plans if plan] == [False, False, True]
     assert [sorted({each.devices for each in plan.problems}) for plan in plans if plan] == [[1, 2], [1, 2], [2]]

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from compare.cli.main import main
-from compare.cli.options import parse
 from compare.measure import runner
 from compare.plan.cases import START_S
 from compare.schema.records import Skip
+from tests.planned import parse
 from tests.run_fake import arguments, rows_of, started_workers
 from tests.samples import JAX, problem
 

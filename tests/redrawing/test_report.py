@@ -138,7 +138,7 @@ import multiprocessing, os, subprocess
 def refuse(*_, **__):
     raise AssertionError("a report started a process")
 subprocess.Popen.__init__ = multiprocessing.Process.start = os.fork = os.posix_spawn = refuse
-from compare.cli import main
+from compare.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 
