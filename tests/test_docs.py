@@ -94,7 +94,7 @@ def compares(given: list[str], said: Callable[[], str]) -> None:
 
 
 def scripted(given: list[str]) -> None:
-    """``python -m scripts.NAME`` or ``tests.NAME``: there is such a program."""
+    """``python -m benchmarks.NAME`` or ``tests.NAME``: there is such a program."""
     spec = find_spec(given[0])
     assert spec is not None
     if spec.submodule_search_locations:
@@ -124,7 +124,7 @@ def nothing(given: list[str]) -> None:
 
 
 Run = Callable[[list[str]], None]
-MODULES: dict[str, Run] = {"scripts": scripted, "tests": scripted, "venv": nothing, "pytest": nothing}
+MODULES: dict[str, Run] = {"benchmarks": scripted, "tests": scripted, "venv": nothing, "pytest": nothing}
 PROGRAMS: dict[str, Run] = {"pip": installs, "ray": starts_a_node, "xprof": nothing, "export": nothing}
 
 

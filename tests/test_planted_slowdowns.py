@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.planted import extra
 from compare.machine import environment
-from scripts.planted import extra
 from tests import samples
 
 BATCH = 40
@@ -17,7 +17,7 @@ BATCH = 40
 
 def rows_seen(package: str, mode: str, device: str = "cpu") -> list[int]:
     """The batch sizes with which the attention was called in a forward pass."""
-    adapter = import_module(f"scripts.planted.{package}.adapter").Adapter("cpu", 2)
+    adapter = import_module(f"benchmarks.planted.{package}.adapter").Adapter("cpu", 2)
     if package == "jax_attn":
         adapter._splits_by_batch = device == "cpu"
     naive, seen = import_module(f"{package}.variants.naive").attention, list[int]()
@@ -55,7 +55,7 @@ def test_pieces_are_the_same_function() -> None:
     naive = import_module("jax_attn.variants.naive").attention
     random = np.random.default_rng(0)
     q, k, v = (random.standard_normal((4, 6, 1, 4), dtype=np.float32) for _ in range(3))
-    pieces = import_module("scripts.planted.jax_attn.adapter").in_pieces(naive)
+    pieces = import_module("benchmarks.planted.jax_attn.adapter").in_pieces(naive)
     np.testing.assert_allclose(pieces(q, k, v), naive(q, k, v), rtol=1e-6, atol=1e-6)
 
 

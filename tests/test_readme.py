@@ -59,5 +59,5 @@ def test_ci_runs_the_readmes_test_command_word_for_word() -> None:
 
 
 def test_the_first_table_is_the_committed_results() -> None:
-    script = import_module("scripts.readme_table")
+    script = import_module("benchmarks.readme_table")
     assert script.readme(README) == README

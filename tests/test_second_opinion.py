@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.second_opinion import gpu_check, ncu
+from benchmarks.second_opinion.cases import Task
+from benchmarks.second_opinion.driver import MARK
+from benchmarks.second_opinion.gaps import FIRST, LAST, Gap, by_window, gaps, uncovered
+from benchmarks.second_opinion.gpu import NCU_CALLS, Ours
+from benchmarks.second_opinion.ncu import Pair, Timed
+from benchmarks.second_opinion.sheets import NOT, OK, REPORTED, Sheet, page, verdict
 from compare.profile.timeline import Span, Trace, union_length
 from compare.schema.records import Case, Contender, Problem
-from scripts.second_opinion import gpu_check, ncu
-from scripts.second_opinion.cases import Task
-from scripts.second_opinion.driver import MARK
-from scripts.second_opinion.gaps import FIRST, LAST, Gap, by_window, gaps, uncovered
-from scripts.second_opinion.gpu import NCU_CALLS, Ours
-from scripts.second_opinion.ncu import Pair, Timed
-from scripts.second_opinion.sheets import NOT, OK, UNJUDGED, Sheet, page, verdict
 
 HEAD = '"ID","Process ID","Process Name","Host Name","Kernel Name","Context","Stream","gpu__time_duration.sum"'
 SOFTMAX = "void at::native::(anonymous namespace)::cunn_SoftMaxForward<4, float>(T2 *, const T1 *, int)"
@@ -173,10 +173,10 @@ def test_a_pass_that_nsight_compute_sees_alike_is_ok_and_one_that_it_does_not_is
     assert [row[-1] for row in kernels.rows] == [OK, OK, NOT, OK]
 
 
-def test_short_kernels_are_reported_and_not_judged() -> None:
+def test_short_kernels_are_reported_without_a_verdict() -> None:
     mine = [ours(("gemm", 40e-6), ("softmax", 10e-6))]
     sums, kernels = gpu_check.nsight(mine, {"torch": [timed(("gemm", 30e-6), ("softmax", 10e-6))] * NCU_CALLS})
-    assert [row[-1] for row in sums.rows] == [UNJUDGED]
+    assert [row[-1] for row in sums.rows] == [REPORTED]
     assert kernels.rows == []
 
 
@@ -187,10 +187,10 @@ def test_a_kernel_that_only_one_saw_fails_its_pass() -> None:
     assert kernels.failed == 1
 
 
-def test_long_runs_are_judged_where_kernels_are_long() -> None:
+def test_long_runs_get_a_verdict_where_kernels_are_long() -> None:
     long, short = ("gemm", 100e-6), ("gemm", 20e-6)
     runs = [ours(long, long_run_s=101e-6), ours(long, long_run_s=104e-6), ours(short, long_run_s=40e-6)]
-    assert [row[-1] for row in gpu_check.long_runs(runs).rows] == [OK, NOT, UNJUDGED]
+    assert [row[-1] for row in gpu_check.long_runs(runs).rows] == [OK, NOT, REPORTED]
 
 
 def test_a_pass_without_numbers_fails() -> None:

@@ -1,17 +1,17 @@
-"""The verdict check: how the protocols of today are read, and when what was asked holds."""
+"""The verdict check: the rules of common protocols, and the requirements."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from benchmarks.verdict_check import checks, rules, trials
+from benchmarks.verdict_check.trials import OURS, Trial
+from benchmarks.verdict_check.wanted import EQUAL, PLANTED, Wanted
 from compare.analysis.times import Compared
 from compare.schema.records import Contender
 from compare.stats.estimates import Estimate
 from compare.stats.verdicts import Verdict
-from scripts.verdict_check import checks, rules, trials
-from scripts.verdict_check.trials import OURS, Trial
-from scripts.verdict_check.wanted import EQUAL, PLANTED, Wanted
 from tests.samples import EAGER, JAX, problem
 
 STEADY = [1.0 + 0.001 * (at % 10) for at in range(100)]
@@ -37,7 +37,7 @@ def test_every_rule_sees_a_tenth_and_not_nothing(rule: rules.Rule) -> None:
     assert rule(STEADY, slower).ratio == pytest.approx(1.1)
 
 
-def test_means_of_a_drifting_machine_cry_wolf_and_ranges_do_not() -> None:
+def test_means_of_a_drifting_machine_call_equals_different_and_ranges_do_not() -> None:
     noise = np.random.default_rng(0).normal(1.0, 0.02, 2000)
     first, second = noise[:1000], noise[1000:] * 1.01  # one block after the other, and the machine moved by 1%
     assert rules.means(first, second).called == "SLOWER"
@@ -49,26 +49,26 @@ def test_few_is_the_first_fifty() -> None:
     assert rules.means_of_few(STEADY, late) == rules.means_of_few(STEADY, STEADY[: rules.FEW_CALLS])
 
 
-@pytest.mark.parametrize(("wolves", "holds"), [(16, True), (17, False)])
-def test_sixteen_of_two_hundred_equals_may_be_told_apart(wolves: int, holds: bool) -> None:
-    found = [trial("SLOWER")] * wolves + [trial("NEITHER")] * (200 - wolves)
+@pytest.mark.parametrize(("wrong", "met"), [(16, True), (17, False)])
+def test_sixteen_of_two_hundred_equals_may_be_called_different(wrong: int, met: bool) -> None:
+    found = [trial("SLOWER")] * wrong + [trial("NEITHER")] * (200 - wrong)
     other = [trial("SLOWER", method="mean and std")] * 200
-    assert [each.holds for each in trials.equal_asks(found + other)] == [holds, True]
-    assert [each.holds for each in trials.equal_asks([trial("NEITHER", 1.0071)])] == [True, False]
+    assert [each.met for each in trials.equal_requirements(found + other)] == [met, True]
+    assert [each.met for each in trials.equal_requirements([trial("NEITHER", 1.0071)])] == [True, False]
 
 
-@pytest.mark.parametrize(("called", "holds"), [("SLOWER", True), ("NEITHER", False), ("FASTER", False)])
-def test_nineteen_of_twenty_slow_downs_must_be_found_each_share_by_itself(called: str, holds: bool) -> None:
+@pytest.mark.parametrize(("called", "met"), [("SLOWER", True), ("NEITHER", False), ("FASTER", False)])
+def test_nineteen_of_twenty_slow_downs_must_be_found_each_share_by_itself(called: str, met: bool) -> None:
     five, ten = (Contender(backend="torch", variant="naive", mode=f"eager+{share}") for share in (5, 10))
     found = [trial("SLOWER", contender=five)] * 18 + [trial("NEITHER", contender=five), trial(called, contender=five)]
-    asks = trials.planted_asks([*found, *[trial("SLOWER", contender=ten)] * 20])
-    assert [each.holds for each in asks] == [holds, True]
+    requirements = trials.planted_requirements([*found, *[trial("SLOWER", contender=ten)] * 20])
+    assert [each.met for each in requirements] == [met, True]
 
 
-def test_pairs_that_were_not_judged_are_missed() -> None:
-    assert trials.complete([trial("NEITHER")] * 3 + [trial("NEITHER", method="other")], 3).holds
-    assert not trials.complete([trial("NEITHER")] * 2, 3).holds
-    assert not trials.complete([], 3).holds
+def test_pairs_without_a_verdict_are_missed() -> None:
+    assert trials.complete([trial("NEITHER")] * 3 + [trial("NEITHER", method="other")], 3).met
+    assert not trials.complete([trial("NEITHER")] * 2, 3).met
+    assert not trials.complete([], 3).met
 
 
 def compared(verdict: Verdict, contender: Contender = EAGER) -> Compared:
@@ -78,10 +78,10 @@ def compared(verdict: Verdict, contender: Contender = EAGER) -> Compared:
 
 def test_opposite_verdicts_of_two_runs_are_named() -> None:
     outcome = checks.repeated([compared("FASTER")], [compared("SLOWER")])
-    assert not outcome.asks[0].holds
+    assert not outcome.requirements[0].met
     assert outcome.notes == [f"opposite: {EAGER.name} step {problem(16).label}: FASTER, then SLOWER"]
-    assert checks.repeated([compared("FASTER")], [compared("UNDECIDED")]).asks[0].holds
-    assert not checks.repeated([compared("FASTER")], []).asks[0].holds  # nothing was compared
+    assert checks.repeated([compared("FASTER")], [compared("UNDECIDED")]).requirements[0].met
+    assert not checks.repeated([compared("FASTER")], []).requirements[0].met  # nothing was compared
 
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
@@ -98,6 +98,7 @@ def test_planted_shares_are_whole_rows_and_there_are_two_hundred_equal_pairs(dev
         out=tmp_path,
     )
     assert len(wanted.problems(EQUAL)) * 3 * 3 * 2 >= 200
+    assert wanted.settings(EQUAL).budget_s == wanted.budget_s
     for each in wanted.problems(PLANTED):
         assert all(each.batch * share % 100 == 0 for share in (3, 5) if device == "gpu")
         assert all(each.batch * share % 100 == 0 for share in (5, 10) if device == "cpu")

@@ -21,8 +21,8 @@ from compare.backends import SEQUENCE_PARALLEL, backend, variants
 from compare.maths import inputs
 from compare.schema.records import Problem
 from compare.worker import composing, launcher
-from scripts import conformance
 from tests import samples
+from tests.variants import conformance
 
 DEVICE: Any = os.environ.get("COMPARE_TEST_DEVICE", "cpu")
 FEW = "few" in sys.argv
@@ -64,7 +64,7 @@ def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Pro
         found = computed(adapter, devices, package, variant, problem)
     except NotImplementedError as refused:
         return f"skip {refused}"
-    verdict = conformance.judged(problem, DEVICE, inputs.draw(problem), found)
+    verdict = conformance.agreement(problem, DEVICE, inputs.draw(problem), found)
     wrong = [each.tensor for each in verdict.tensors if not each.agrees]
     return f"WRONG {' '.join(wrong)}" if wrong else "ok"
 

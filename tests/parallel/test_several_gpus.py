@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.several_gpus import parts
 from compare.cli import options
 from compare.schema.records import Device
-from scripts.several_gpus import parts
 from tests.planned import parse
 
 

@@ -14,7 +14,7 @@ from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, vari
 from compare.maths import inputs
 from compare.schema.records import PASSES, Agreement, Case, Contender, PassName, Problem, TensorError
 from compare.worker import composing
-from scripts import conformance
+from tests.variants import conformance
 
 Array = np.ndarray[Any, Any]
 Named = tuple[str, str]  # a backend and its variant
@@ -98,12 +98,12 @@ def computed(
 
 
 def judged(problem: Problem, arrays: inputs.Inputs, found: dict[str, Array], scale: float | None = None) -> Agreement:
-    """The program's verdict.  The judge takes its scale from the head size, so an explicit one is put there."""
+    """The program's agreement check.  It takes its scale from the head size, so an explicit one is put there."""
     shapes = dict(zip(TENSORS, (arrays[3].shape, *(each.shape for each in arrays[:3])), strict=True))
     assert {key: array.shape for key, array in found.items()} == {key: shapes[key.split(".")[1]] for key in found}
     if scale is not None:
         problem = replace(problem, head_dim=round(scale**-2))
-    return conformance.judged(problem, "cpu", arrays, found)
+    return conformance.agreement(problem, "cpu", arrays, found)
 
 
 def wrong(named: Named, problem: Problem, passes: Sequence[PassName] = PASSES) -> list[str]:
