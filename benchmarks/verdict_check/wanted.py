@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.planted import extra
 from compare.cli import options
-from compare.cli.arguments import build_parser
+from compare.cli.run import build_parser
 from compare.plan import cases
 from compare.plan.devices import cpu_threads
 from compare.schema.records import Case, Contender, Device, PassName, Problem, Record

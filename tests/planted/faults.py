@@ -734,7 +734,7 @@ RUNS = (
     ),
     Fault(
         "a disagreement has exit code 0",
-        "compare/cli/main.py",
+        "compare/cli/exit_codes.py",
         "OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130",
         "OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 0, 2, 3, 130",
         "tests/pipeline/test_records.py",
