@@ -12,11 +12,9 @@ from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
 from compare.maths import zigzag
-from compare.schema import contract
-from compare.schema.contract import Mask
+from compare.schema.contract import Scores
 from jax_attn import blocks
 from jax_attn.blocks import Part
-from jax_attn.variants import fused
 
 AXIS = "sequence"
 Gradients = tuple[Array, Array, Array]
@@ -53,24 +51,18 @@ def over_devices(local: Local, *arrays: Array) -> Array:
     return result
 
 
-def shared(
-    attend: Callable[[float, bool], Local], q: Array, k: Array, v: Array, mask: str, scale: float | None
-) -> Array:
-    """A variant by what `attend` made of its two halves; on one device what `fused` runs.
+def shared(attend: Callable[[Scores], Local], q: Array, k: Array, v: Array, parsed: Scores) -> Array:
+    """A variant on several devices, by what `attend` made of its two halves.
 
-    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what the devices cannot share.
+    Raises NotImplementedError for what the devices cannot share.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
-    if devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
     check(q, k, parsed)
-    how = q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal"
-    return over_devices(attend(*how), q, k, v)
+    return over_devices(attend(parsed), q, k, v)
 
 
-def check(q: Array, k: Array, mask: Mask) -> None:
+def check(q: Array, k: Array, parsed: Scores) -> None:
     """Raises NotImplementedError for what cannot be laid over the devices of the mesh."""
-    if reason := zigzag.refusal(q.shape[1], k.shape[1], mask, devices()):
+    if reason := zigzag.refusal(q.shape[1], k.shape[1], parsed.mask, devices()):
         raise NotImplementedError(reason)
 
 
@@ -100,71 +92,69 @@ def sent_anew(changing: Array, *arrays: Array) -> tuple[Array, ...]:
     return found
 
 
-def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, scale: float, causal: bool) -> Part:
+def add(whole: Part, q: Array, k: Array, v: Array, owner: Array | int, parsed: Scores) -> Part:
     """``whole`` with what this device's q sees of another device's k and v."""
-    if not causal:
-        return blocks.merge(whole, blocks.forward(q, k, v, scale, causal=False))
+    if parsed.mask.kind != "causal":
+        return blocks.merge(whole, blocks.forward(q, k, v, parsed.unmasked()))
     half, keys = q.shape[1] // 2, k.shape[1] // 2
 
     def lower_keys(whole: Part) -> Part:
-        return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], scale, causal=False))
+        return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], parsed.unmasked()))
 
     def upper_queries(whole: Part) -> Part:
-        out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
+        out, log_sum = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, parsed.unmasked()))
         return jnp.concatenate([whole[0][:, :half], out], 1), jnp.concatenate([whole[1][:, :half], log_sum], 1)
 
     found: Part = jax.lax.cond(owner < rank(), lower_keys, upper_queries, whole)
     return found
 
 
-def share(
-    d_out: Array, q: Array, k: Array, v: Array, whole: Part, owner: Array | int, scale: float, causal: bool
-) -> Gradients:
+def share(d_out: Array, q: Array, k: Array, v: Array, whole: Part, owner: Array | int, parsed: Scores) -> Gradients:
     """The gradients by way of another device's keys: of this device's q, and of that one's k and v."""
-    if not causal:
-        return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal=False))
+    if parsed.mask.kind != "causal":
+        return _wide(blocks.backward(d_out, q, k, v, whole, parsed.unmasked()))
     half, keys = q.shape[1] // 2, k.shape[1] // 2
 
     def lower_keys() -> Gradients:
-        d_q, d_k, d_v = blocks.backward(d_out, q, k[:, :keys], v[:, :keys], whole, scale, causal=False)
+        d_q, d_k, d_v = blocks.backward(d_out, q, k[:, :keys], v[:, :keys], whole, parsed.unmasked())
         return _wide((d_q, _filled(d_k, after=keys), _filled(d_v, after=keys)))
 
     def upper_queries() -> Gradients:
         upper = _upper(whole, half)
-        d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, scale, causal=False)
+        d_q, d_k, d_v = blocks.backward(d_out[:, half:], q[:, half:], k, v, upper, parsed.unmasked())
         return _wide((_filled(d_q, before=half), d_k, d_v))
 
     found: Gradients = jax.lax.cond(owner < rank(), lower_keys, upper_queries)
     return found
 
 
-def own(d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool) -> Gradients:
+def own(d_out: Array, q: Array, k: Array, v: Array, whole: Part, parsed: Scores) -> Gradients:
     """The gradients by way of this device's own keys."""
-    return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal))
+    return _wide(blocks.backward(d_out, q, k, v, whole, parsed))
 
 
-def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Callable[[float, bool], Local]:
+def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Callable[[Scores], Local]:
     """A device's part as a function of its q, k and v, by its two halves, a group of heads at a time.
 
-    ``forward`` (q, k, v, scale, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, scale,
-    causal) what these are to dQ, dK and dV, in float32.
+    ``forward`` (q, k, v, parsed) gives output and log-sum-exp.  ``backward`` (d_out, q, k, v, whole, parsed) gives the
+    share of these keys in dQ, dK and dV, in float32 (float64 of float64).
     """
 
-    @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-    def local(scale: float, causal: bool, q: Array, k: Array, v: Array) -> Array:
-        return keep(scale, causal, q, k, v)[0]
+    @partial(jax.custom_vjp, nondiff_argnums=(0,))
+    def local(parsed: Scores, q: Array, k: Array, v: Array) -> Array:
+        return keep(parsed, q, k, v)[0]
 
-    def keep(scale: float, causal: bool, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
+    def keep(parsed: Scores, q: Array, k: Array, v: Array) -> tuple[Array, tuple[Array, ...]]:
         def run(q: Array, k: Array, v: Array) -> Part:
-            out, log_sum = forward(q, k, v, scale, causal)
+            out, log_sum = forward(q, k, v, parsed)
             return out.astype(q.dtype), log_sum
 
         out, log_sum = by_heads(run, *sent_anew(q, k, v))
         return out, (q, k, v, out, log_sum)
 
-    def gradients(scale: float, causal: bool, kept: tuple[Array, ...], d_out: Array) -> Gradients:
+    def gradients(parsed: Scores, kept: tuple[Array, ...], d_out: Array) -> Gradients:
         def run(d_out: Array, q: Array, k: Array, v: Array, out: Array, log_sum: Array) -> Gradients:
-            found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), scale, causal)
+            found = backward(d_out, q, k, v, (out.astype(log_sum.dtype), log_sum), parsed)
             d_q, d_k, d_v = (new.astype(old.dtype) for new, old in zip(found, (q, k, v), strict=True))
             return d_q, d_k, d_v
 
@@ -174,7 +164,7 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
         return d_q, d_k, d_v
 
     local.defvjp(keep, gradients)
-    return lambda scale, causal: partial(local, scale, causal)
+    return lambda parsed: partial(local, parsed)
 
 
 def by_heads(run: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:

@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compare.schema.contract import MASKS, Mask, check, check_visible, parse_mask, visible, visible_scores
+from compare.schema.contract import (
+    MASKS,
+    Mask,
+    Scores,
+    Variant,
+    check,
+    check_visible,
+    parse_mask,
+    scores,
+    unsupported,
+    visible,
+    visible_scores,
+)
 
 PROPERTY = settings(max_examples=150, deadline=None)
 masks = st.one_of(
@@ -119,8 +131,8 @@ def test_check_names_expected_and_actual(
     assert [word for word in words if word not in str(refusal.value)] == []
 
 
-def test_check_returns_the_mask_and_lets_v_have_its_own_size() -> None:
-    assert check(Q, K, V, "window:3") == Mask("window", 3)
+def test_check_returns_mask_and_scale_and_lets_v_have_its_own_size() -> None:
+    assert check(Q, K, V, "window:3", 0.5) == Scores(Mask("window", 3), 0.5)
 
 
 def test_check_refuses_a_mask_that_leaves_a_query_alone() -> None:
@@ -131,3 +143,48 @@ def test_check_refuses_a_mask_that_leaves_a_query_alone() -> None:
 def test_a_head_without_numbers_is_refused() -> None:
     with pytest.raises(ValueError, match="head size of at least 1"):
         check((1, 2, 1, 0), (1, 2, 1, 0), (1, 2, 1, 4), "causal")
+
+
+NARROW = Variant(summary="One", masks=("full", "window"), features=("bias",))
+
+
+def test_check_refuses_a_mask_that_a_variant_does_not_declare() -> None:
+    assert check(Q, K, V, "window:3", None, NARROW, "package.variants.one") == scores("window:3")
+    with pytest.raises(NotImplementedError, match="one does not support mask causal; supported: full, window"):
+        check(Q, K, V, "causal", None, NARROW, "package.variants.one")
+
+
+def test_shapes_that_do_not_fit_are_named_before_a_mask_that_is_not_declared() -> None:
+    with pytest.raises(ValueError, match="expected 4 axes"):
+        check(Q[1:], K, V, "causal", None, NARROW, "one")
+
+
+@pytest.mark.parametrize(
+    ("mask", "features", "reason"),
+    [
+        ("full", (), ""),
+        ("full", ("bias",), ""),
+        ("strided:2", ("bias",), "one does not support mask strided; supported: full, window"),
+        ("full", ("bias", "softcap"), "one does not support softcap; supported: bias"),
+    ],
+)
+def test_unsupported_names_what_is_not_declared(mask: str, features: tuple[str, ...], reason: str) -> None:
+    assert unsupported("one", NARROW, parse_mask(mask), features) == reason
+
+
+def test_a_kind_without_a_definition_is_no_other_mask() -> None:
+    future = Mask("future", 3)
+    for each in (
+        lambda: visible(future, 1, 2),
+        lambda: visible_scores(future, 4, 4),
+        lambda: check_visible(future, 4, 4),
+    ):
+        with pytest.raises(ValueError, match="no definition of future"):
+            each()
+
+
+def test_scores_pass_on_everything_but_the_mask_where_every_key_is_seen() -> None:
+    asked = scores("window:3", 0.5)
+    assert asked.unmasked() == Scores(Mask("full"), 0.5)
+    assert (asked.factor(16), scores("full").factor(16)) == (0.5, 0.25)
+    assert len({asked, scores("window:3", 0.5)}) == 1  # JAX and PyTorch keep compiled programs by it

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from compare.schema.contract import Scores
+
 Part = tuple[Tensor, Tensor]
 Gradients = tuple[Tensor, Tensor, Tensor]
 aten: Any = torch.ops.aten
@@ -24,11 +26,12 @@ def refusal(q: Tensor, v: Tensor) -> str:
     return ""
 
 
-def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
+def forward(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Part:
     """q [B, T, N, H] on k [B, S, K, H] and v [B, S, K, H]: out [B, T, N, H] and log-sum-exp [B, T, N, 1].
 
     Both as float32 (float64 of float64), the output rounded to q's dtype before, as kernels round it.
     """
+    causal, scale = parsed.mask.kind == "causal", parsed.factor(q.shape[-1])
     heads_first = _turned(q, k, v)
     if q.is_cuda:
         found = aten._scaled_dot_product_cudnn_attention(*heads_first, None, True, 0.0, causal, scale=scale)
@@ -39,9 +42,10 @@ def forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part
     return out.transpose(1, 2).to(log_sum.dtype), log_sum
 
 
-def backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+def backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, parsed: Scores) -> Gradients:
     """dQ, dK and dV of a part: of ``whole``, output and log-sum-exp over all keys, only these keys' share."""
     out, log_sum = whole[0].to(q.dtype), whole[1].squeeze(-1).transpose(1, 2).contiguous()
+    causal, scale = parsed.mask.kind == "causal", parsed.factor(q.shape[-1])
     tensors = _turned(d_out, q, k, v, out)
     if q.is_cuda:
         seed = torch.zeros(2, dtype=torch.int64, device=q.device)  # of a dropout that there is not

@@ -10,13 +10,11 @@ import torch.distributed as dist
 from torch import Tensor
 
 from compare.maths import zigzag
-from compare.schema import contract
-from compare.schema.contract import Mask
+from compare.schema.contract import Scores
 from torch_attn import blocks
 from torch_attn.blocks import Gradients, Part
-from torch_attn.variants import fused
 
-Attend = Callable[[Tensor, Tensor, Tensor, float, bool], Tensor]
+Attend = Callable[[Tensor, Tensor, Tensor, Scores], Tensor]
 
 
 def devices() -> int:
@@ -34,22 +32,19 @@ def owner(steps: int) -> int:
     return (rank() - steps) % devices()
 
 
-def shared(attend: Attend, q: Tensor, k: Tensor, v: Tensor, mask: str, scale: float | None) -> Tensor:
-    """A variant by what `attend` made of its two halves; on one device what `fused` runs.
+def shared(attend: Attend, q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Tensor:
+    """A variant on several ranks, by what `attend` made of its two halves.
 
-    Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what the ranks cannot share.
+    Raises NotImplementedError for what the ranks cannot share.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
-    if devices() == 1:
-        return fused.attention(q, k, v, mask=mask, scale=scale)
     check(q, k, v, parsed)
-    return attend(q, k, v, q.shape[-1] ** -0.5 if scale is None else scale, parsed.kind == "causal")
+    return attend(q, k, v, parsed)
 
 
-def check(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> None:
+def check(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> None:
     """Raises NotImplementedError for what cannot be laid over the ranks; q and k hold this rank's positions."""
     lengths = q.shape[1] * devices(), k.shape[1] * devices()
-    if reason := zigzag.refusal(*lengths, mask, devices()) or blocks.refusal(q, v):
+    if reason := zigzag.refusal(*lengths, parsed.mask, devices()) or blocks.refusal(q, v):
         raise NotImplementedError(reason)
 
 
@@ -72,19 +67,19 @@ class Coming:
         return tuple(self._coming)
 
 
-def add(whole: Part, q: Tensor, k: Tensor, v: Tensor, owner: int, scale: float, causal: bool) -> Part:
+def add(whole: Part, q: Tensor, k: Tensor, v: Tensor, owner: int, parsed: Scores) -> Part:
     """``whole`` with what this rank's q sees of another rank's k and v."""
     half, keys = q.shape[1] // 2, k.shape[1] // 2
-    match zigzag.sees(rank(), owner, causal):
+    match zigzag.sees(rank(), owner, parsed.mask.kind == "causal"):
         case "lower keys":
-            return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], scale, causal=False))
+            return blocks.merge(whole, blocks.forward(q, k[:, :keys], v[:, :keys], parsed.unmasked()))
         case "upper queries":
-            merged = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, scale, causal=False))
+            merged = blocks.merge(_upper(whole, half), blocks.forward(q[:, half:], k, v, parsed.unmasked()))
             for into, found in zip(_upper(whole, half), merged, strict=True):
                 into.copy_(found)
             return whole
         case _:
-            return blocks.merge(whole, blocks.forward(q, k, v, scale, causal=False))
+            return blocks.merge(whole, blocks.forward(q, k, v, parsed.unmasked()))
 
 
 class Share(NamedTuple):
@@ -99,47 +94,47 @@ class Share(NamedTuple):
 
 
 def share(
-    d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, owner: int, scale: float, causal: bool
+    d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, owner: int, parsed: Scores
 ) -> tuple[Share, Share, Share]:
     """The gradients by way of another rank's keys: of this rank's q, and of that one's k and v."""
     half, keys = q.shape[1] // 2, k.shape[1] // 2
-    match zigzag.sees(rank(), owner, causal):
+    match zigzag.sees(rank(), owner, parsed.mask.kind == "causal"):
         case "lower keys":
             lower = slice(keys)
-            found = blocks.backward(d_out, q, k[:, lower], v[:, lower], whole, scale, causal=False)
+            found = blocks.backward(d_out, q, k[:, lower], v[:, lower], whole, parsed.unmasked())
             return Share(found[0]), Share(found[1], lower), Share(found[2], lower)
         case "upper queries":
             upper = slice(half, None)
-            found = blocks.backward(d_out[:, upper], q[:, upper], k, v, _upper(whole, half), scale, causal=False)
+            found = blocks.backward(d_out[:, upper], q[:, upper], k, v, _upper(whole, half), parsed.unmasked())
             return Share(found[0], upper), Share(found[1]), Share(found[2])
         case _:
-            d_q, d_k, d_v = blocks.backward(d_out, q, k, v, whole, scale, causal=False)
+            d_q, d_k, d_v = blocks.backward(d_out, q, k, v, whole, parsed.unmasked())
             return Share(d_q), Share(d_k), Share(d_v)
 
 
-def own(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+def own(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, parsed: Scores) -> Gradients:
     """The gradients by way of this rank's own keys."""
-    return _wide(blocks.backward(d_out, q, k, v, whole, scale, causal))
+    return _wide(blocks.backward(d_out, q, k, v, whole, parsed))
 
 
 def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> Attend:
     """A rank's part as a function of its q, k and v, by its two halves, a group of heads at a time.
 
-    ``forward`` (q, k, v, scale, causal) gives output and log-sum-exp; ``backward`` (d_out, q, k, v, whole, scale,
-    causal) what these are to dQ, dK and dV, in float32.
+    ``forward`` (q, k, v, parsed) gives output and log-sum-exp.  ``backward`` (d_out, q, k, v, whole, parsed) gives the
+    share of these keys in dQ, dK and dV, in float32 (float64 of float64).
     """
 
     class Local(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
+        def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Tensor:
             wide = torch.promote_types(q.dtype, torch.float32)
             out, log_sum = q.new_empty(*q.shape[:3], v.shape[3]), q.new_empty(*q.shape[:3], 1, dtype=wide)
             for some in by_heads(out, log_sum, q, k, v):
-                whole = forward(*some[2:], scale, causal)
+                whole = forward(*some[2:], parsed)
                 for into, found in zip(some, whole, strict=False):
                     into.copy_(found)
             ctx.save_for_backward(q, k, v, out, log_sum)
-            ctx.how = scale, causal
+            ctx.parsed = parsed
             return out
 
         @staticmethod
@@ -147,13 +142,13 @@ def attend(forward: Callable[..., Part], backward: Callable[..., Gradients]) -> 
             q, k, v, out, log_sum = ctx.saved_tensors
             gradients = [torch.empty_like(each) for each in (q, k, v)]
             for *into, d_out, q_, k_, v_, out_, log_sum_ in by_heads(*gradients, d_outs[0], q, k, v, out, log_sum):
-                found = backward(d_out, q_, k_, v_, (out_.to(log_sum.dtype), log_sum_), *ctx.how)
+                found = backward(d_out, q_, k_, v_, (out_.to(log_sum.dtype), log_sum_), ctx.parsed)
                 for some, new in zip(into, found, strict=True):
                     some.copy_(new)
-            return *gradients, None, None
+            return *gradients, None
 
-    def local(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Tensor:
-        out: Tensor = Local.apply(q, k, v, scale, causal)
+    def local(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Tensor:
+        out: Tensor = Local.apply(q, k, v, parsed)
         return out
 
     return local

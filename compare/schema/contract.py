@@ -9,7 +9,7 @@ JAX and PyTorch integer arrays, and the oracle and all variants share one defini
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -22,6 +22,24 @@ class Mask(NamedTuple):
 
     kind: str
     size: int = 0
+
+
+class Scores(NamedTuple):
+    """What is done to the scores before the softmax.  The packages pass it on whole, so that it can gain fields.
+
+    ``mask`` hides some of them.  ``scale`` is the factor of q k^T; None means 1 / sqrt(H).
+    """
+
+    mask: Mask
+    scale: float | None = None
+
+    def factor(self, head_dim: int) -> float:
+        """The factor of q k^T for a head size."""
+        return head_dim**-0.5 if self.scale is None else self.scale
+
+    def unmasked(self) -> Scores:
+        """The same under a full mask, for keys that every query sees."""
+        return self._replace(mask=Mask("full"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +78,11 @@ def parse_mask(text: str) -> Mask:
     raise ValueError(f"mask: expected one of {', '.join(MASKS)} with W and L from 1 to {MOST}, got {str(text)[:60]!r}")
 
 
+def scores(mask: str, scale: float | None = None) -> Scores:
+    """Read the options of an ``attention`` function."""
+    return Scores(parse_mask(mask), scale)
+
+
 def visible(mask: Mask, i: Any, j: Any) -> Any:
     """Whether query i sees key j, elementwise and broadcast, for any array type with integer operators.
 
@@ -69,17 +92,21 @@ def visible(mask: Mask, i: Any, j: Any) -> Any:
     if mask.kind == "full":
         return (i >= 0) & (j >= 0)
     seen = j <= i
+    if mask.kind == "causal":
+        return seen
     if mask.kind == "window":
-        seen = seen & (i - j < mask.size)
+        return seen & (i - j < mask.size)
     if mask.kind == "strided":
-        seen = seen & ((i - j < mask.size) | ((i - j) % mask.size == 0))
-    return seen
+        return seen & ((i - j < mask.size) | ((i - j) % mask.size == 0))
+    raise _unknown(mask)
 
 
 def visible_scores(mask: Mask, q_len: int, kv_len: int) -> int:
     """How many of the T x S scores of one head the mask shows."""
     if mask.kind == "full":
         return q_len * kv_len
+    if mask.kind not in ("causal", "window", "strided"):
+        raise _unknown(mask)
     seen = _pairs_below(q_len, kv_len)
     if mask.kind in ("window", "strided"):
         seen -= _pairs_below(q_len - mask.size, kv_len)
@@ -100,9 +127,16 @@ def last_query_with_a_key(mask: Mask, kv_len: int) -> int | None:
         return -1
     if mask.kind == "window":
         return kv_len + mask.size - 2
-    if mask.kind == "strided" and kv_len < mask.size:
-        return kv_len + mask.size - 1  # the last key is also seen from exactly L positions on
-    return None
+    if mask.kind == "strided":  # the last key is also seen from exactly L positions on
+        return kv_len + mask.size - 1 if kv_len < mask.size else None
+    if mask.kind in ("full", "causal"):
+        return None
+    raise _unknown(mask)
+
+
+def _unknown(mask: Mask) -> ValueError:
+    """A kind of mask that was added to some of these functions and not to all."""
+    return ValueError(f"mask: no definition of {mask.kind}")
 
 
 def check_visible(mask: Mask, q_len: int, kv_len: int) -> None:
@@ -115,16 +149,52 @@ def check_visible(mask: Mask, q_len: int, kv_len: int) -> None:
         )
 
 
-def check(q: Sequence[int], k: Sequence[int], v: Sequence[int], mask: str) -> Mask:
-    """Check the shapes of q [B, T, N, H], k [B, S, K, H] and v [B, S, K, V]; return the parsed mask.
+def unsupported(name: str, variant: Variant, mask: Mask, features: Collection[str] = ()) -> str:
+    """Why a variant refuses a mask or score features that it does not declare; empty where it declares them all.
 
-    Raises ValueError that names the expected and the actual shape.
+    ``name``: the variant's, or its module's.
     """
-    parsed = parse_mask(mask)
+    called = name.rpartition(".")[2]
+    if mask.kind not in variant.masks:
+        return f"{called} does not support mask {mask.kind}; supported: {', '.join(variant.masks)}"
+    missing = [each for each in features if each not in variant.features]
+    if missing:
+        return f"{called} does not support {', '.join(missing)}; supported: {', '.join(variant.features) or 'none'}"
+    return ""
+
+
+def undeclared(name: str, variant: Variant, parsed: Scores) -> str:
+    """`unsupported` for all that is asked of the scores."""
+    return unsupported(name, variant, parsed.mask)
+
+
+def check(
+    q: Sequence[int],
+    k: Sequence[int],
+    v: Sequence[int],
+    mask: str,
+    scale: float | None = None,
+    variant: Variant | None = None,
+    name: str = "this variant",
+) -> Scores:
+    """Check the shapes of q [B, T, N, H], k [B, S, K, H] and v [B, S, K, V]; return the parsed options.
+
+    Raises ValueError that names the expected and the actual shape, and NotImplementedError for what the variant of this
+    name (or module name) does not declare.
+    """
+    parsed = scores(mask, scale)
+    _check_shapes(q, k, v)
+    check_visible(parsed.mask, q[1], k[1])
+    if variant and (reason := undeclared(name, variant, parsed)):
+        raise NotImplementedError(reason)
+    return parsed
+
+
+def _check_shapes(q: Sequence[int], k: Sequence[int], v: Sequence[int]) -> None:
     for name, shape, legend in (("q", q, "[B, T, N, H]"), ("k", k, "[B, S, K, H]"), ("v", v, "[B, S, K, V]")):
         if len(shape) != 4:
             raise ValueError(f"{name}: expected 4 axes {legend}, got shape {tuple(shape)}")
-    b, t, n, h = q
+    b, _, n, h = q
     if h == 0:
         raise ValueError(f"q: expected a head size of at least 1, got shape {tuple(q)}")
     s, kv_heads = k[1], k[2]
@@ -134,5 +204,3 @@ def check(q: Sequence[int], k: Sequence[int], v: Sequence[int], mask: str) -> Ma
         raise ValueError(f"v: expected [B={b}, S={s}, K={kv_heads}, V] to match k {tuple(k)}, got {tuple(v)}")
     if kv_heads == 0 or n % kv_heads:
         raise ValueError(f"heads: expected the query heads to be a multiple of the K={kv_heads} key heads, got N={n}")
-    check_visible(parsed, t, s)
-    return parsed

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compare import variants
 from compare.backends import SEQUENCE_PARALLEL, Adapter
 from compare.maths import inputs, zigzag
-from compare.schema.contract import parse_mask
+from compare.schema.contract import parse_mask, scores
 from compare.schema.records import Case, Contender, Device, Dtype, Layout, Problem
 
 
@@ -86,7 +86,7 @@ def chosen(found: Found, problem: Problem, inputs: tuple[Any, ...]) -> str:
     if found.chosen is None:
         return ""
     q, k, v = (each if problem.layout == "btnh" else each.swapaxes(1, 2) for each in inputs[:3])
-    return found.chosen(q, k, v, parse_mask(problem.mask))
+    return found.chosen(q, k, v, scores(problem.mask))
 
 
 def refusal(problem: Problem, variant: str) -> str:
@@ -106,7 +106,7 @@ def foreseen(package: str, case: Case, trained: bool, adapter: Adapter) -> str:
     """Why a variant will refuse a case on one device, as far as it says so beforehand; empty where it does not."""
     module, problem = import_module(f"{package}.variants.{case.contender.variant}"), case.problem
     shapes = problem.q_shape, problem.kv_shape, problem.kv_shape
-    looked_at = (*(adapter.outline(shape, problem.dtype, trained) for shape in shapes), parse_mask(problem.mask))
+    looked_at = (*(adapter.outline(shape, problem.dtype, trained) for shape in shapes), scores(problem.mask))
     if hasattr(module, "refusal"):
         return str(module.refusal(*looked_at))
     try:

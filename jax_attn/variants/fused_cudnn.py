@@ -9,55 +9,66 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.schema.contract import Mask, check
+from compare.schema.contract import Scores, Variant, check, undeclared
+
+VARIANT = Variant(
+    summary="cuDNN's fused attention through jax.nn.dot_product_attention",
+    masks=("full", "causal", "window"),
+    scores="none",
+    recomputes=True,
+    skips=("window",),
+    solution="FlashAttention",
+)
 
 SMALL = 128  # positions of what is tried
+NO_LATER_KEYS = ("causal", "window")  # masks that hide all keys after a query
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
+    The softmax and the sums inside the products are float32.
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError for what cuDNN does not do (`refusal`).
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     if reason := refusal(q, k, v, parsed):
         raise NotImplementedError(reason)
     if q.shape[1] % 2 or k.shape[1] % 2:
-        return _odd(parsed, scale, q, k, v)
-    return _cudnn(parsed, scale, q, k, v)
+        return _odd(parsed, q, k, v)
+    return _cudnn(parsed, q, k, v)
 
 
-def _cudnn(mask: Mask, scale: float | None, q: Array, k: Array, v: Array, kv_len: int | None = None) -> Array:
+def _cudnn(parsed: Scores, q: Array, k: Array, v: Array, kv_len: int | None = None) -> Array:
     """By cuDNN; of k and v the first ``kv_len`` positions count."""
-    causal = mask.kind != "full"
+    causal = parsed.mask.kind in NO_LATER_KEYS
     out: Array = jax.nn.dot_product_attention(
         q,
         k,
         v,
-        scale=scale,
+        scale=parsed.scale,
         is_causal=causal,  # of a window too, or jax.nn looks into the future (jax-ml/jax#39576)
-        local_window_size=(mask.size - 1, 0) if mask.kind == "window" else None,
+        local_window_size=(parsed.mask.size - 1, 0) if parsed.mask.kind == "window" else None,
         key_value_seq_lengths=None if kv_len is None else jnp.full(len(k), kv_len, jnp.int32),
         implementation="cudnn",
     )
     return out
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _odd(mask: Mask, scale: float | None, q: Array, k: Array, v: Array) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _odd(parsed: Scores, q: Array, k: Array, v: Array) -> Array:
     """As it is; where a gradient is wanted with a position more, for JAX has cuDNN train on even lengths only."""
-    return _cudnn(mask, scale, q, k, v)
+    return _cudnn(parsed, q, k, v)
 
 
-def _made_even(mask: Mask, scale: float | None, q: Array, k: Array, v: Array) -> Array:
-    hidden = mask.kind == "full" and k.shape[1] % 2  # the added key; a causal mask hides it anyway
-    out = _cudnn(mask, scale, even(q), even(k), even(v), k.shape[1] if hidden else None)
+def _made_even(parsed: Scores, q: Array, k: Array, v: Array) -> Array:
+    hidden = parsed.mask.kind not in NO_LATER_KEYS and k.shape[1] % 2  # the added key; the others hide it anyway
+    out = _cudnn(parsed, even(q), even(k), even(v), k.shape[1] if hidden else None)
     return out[:, : q.shape[1]]
 
 
 _odd.defvjp(
-    lambda mask, scale, q, k, v: jax.vjp(partial(_made_even, mask, scale), q, k, v),
-    lambda mask, scale, pull, d_out: pull(d_out),
+    lambda parsed, q, k, v: jax.vjp(partial(_made_even, parsed), q, k, v),
+    lambda parsed, pull, d_out: pull(d_out),
 )
 
 
@@ -66,8 +77,10 @@ def even(x: Array) -> Array:
     return jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, 0), (0, 0)))
 
 
-def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+def refusal(q: Array, k: Array, v: Array, parsed: Scores) -> str:
     """Why cuDNN cannot do this here; empty where it can."""
+    if reason := undeclared(__name__, VARIANT, parsed):
+        return reason
     if jax.default_backend() != "gpu":
         return "cuDNN needs an NVIDIA GPU"
     if not q.size:
@@ -76,9 +89,7 @@ def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
         return f"cuDNN needs bfloat16 or float16, got {q.dtype}"
     if q.shape[-1] % 8 or k.shape[-1] != v.shape[-1]:
         return f"cuDNN needs one head size, a multiple of 8, got {q.shape[-1]} and {v.shape[-1]}"
-    if mask.kind == "strided":
-        return "cuDNN has no strided mask"
-    if mask.kind != "full" and q.shape[1] != k.shape[1]:
+    if parsed.mask.kind != "full" and q.shape[1] != k.shape[1]:
         return f"cuDNN aligns its masks otherwise where T and S differ, got {q.shape[1]} and {k.shape[1]}"
     return probed(str(q.dtype), q.shape[-1])
 

@@ -6,31 +6,39 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.schema.contract import check, visible
+from compare.schema.contract import Variant, check, visible
+
+VARIANT = Variant(
+    summary="Textbook attention with the whole score matrix in memory",
+    masks=("full", "causal", "window", "strided"),
+    scores="all",
+    kept_scores=3,
+)
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
     N is a multiple of K; each key head serves N / K query heads.  ``scale`` is 1 / sqrt(H) unless given.  Scores and
-    probabilities stand in the dtype of q; the softmax and the sums inside the products are float32.
+    probabilities stand in the dtype of q; the softmax and the sums inside the products are
+    float32, or float64 for float64 inputs.
     Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     group = n // kv_heads
-    scale = h**-0.5 if scale is None else scale
+    scale = parsed.factor(h)
 
     # [B, T, N, H] -> [B, K, G*T, H]: the query heads that share a key head stand in one product with it.
     q = (q * scale).reshape(b, t, kv_heads, group, h).transpose(0, 2, 3, 1, 4).reshape(b, kv_heads, group * t, h)
     k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
 
-    seen = visible(parsed, jnp.arange(t)[:, None], jnp.arange(s)[None, :])
+    seen = visible(parsed.mask, jnp.arange(t)[:, None], jnp.arange(s)[None, :])
     bias = jnp.where(seen, 0.0, -jnp.inf).astype(q.dtype)
 
     scores = jnp.matmul(q, k.swapaxes(-1, -2)).reshape(b, kv_heads, group, t, s)
     scores = scores + bias
-    weights = jax.nn.softmax(scores.astype(jnp.float32), axis=-1).astype(scores.dtype)
+    weights = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), axis=-1).astype(scores.dtype)
     out = jnp.matmul(weights.reshape(b, kv_heads, group * t, s), v)
 
     return out.reshape(b, kv_heads, group, t, v.shape[-1]).transpose(0, 3, 1, 2, 4).reshape(b, t, n, v.shape[-1])

@@ -6,26 +6,35 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from compare.schema.contract import check, visible
+from compare.schema.contract import Variant, check, visible
+
+VARIANT = Variant(
+    summary="Naive attention that saves only the probabilities for the backward pass",
+    masks=("full", "causal", "window", "strided"),
+    scores="all",
+    kept_scores=1,
+    solution="lean naive",
+)
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
     As `naive`, but for what is kept: autodiff would keep the softmax's float32 probabilities beside the rounded ones,
-    and those once for the softmax and once for the product.
+    and those once for the softmax and once for the product.  The softmax and the sums inside the
+    products are float32, or float64 for float64 inputs.
     Raises ValueError for shapes or a mask that do not fit (`compare.schema.contract.check`).
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
     group = n // kv_heads
-    scale = h**-0.5 if scale is None else scale
+    scale = parsed.factor(h)
 
     # [B, T, N, H] -> [B, K, G*T, H]: the query heads that share a key head stand in one product with it.
     q = (q * scale).reshape(b, t, kv_heads, group, h).transpose(0, 2, 3, 1, 4).reshape(b, kv_heads, group * t, h)
     k, v = k.swapaxes(1, 2), v.swapaxes(1, 2)
 
-    seen = visible(parsed, jnp.arange(t)[:, None], jnp.arange(s)[None, :])
+    seen = visible(parsed.mask, jnp.arange(t)[:, None], jnp.arange(s)[None, :])
     bias = jnp.where(seen, 0.0, -jnp.inf).astype(q.dtype)
 
     scores = jnp.matmul(q, k.swapaxes(-1, -2)).reshape(b, kv_heads, group, t, s) + bias

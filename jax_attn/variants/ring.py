@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from jax import Array
 
+from compare.schema.contract import Scores, Variant, check
 from jax_attn import blocks, sequence
 from jax_attn.blocks import Part
 from jax_attn.sequence import Gradients
+from jax_attn.variants import fused
+
+VARIANT = Variant(
+    summary="Ring attention: keys and values travel from device to device",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="ring",
+)
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -18,23 +29,27 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     T and S lie over the devices of the mesh as `compare.maths.zigzag` says.  Raises ValueError for shapes or a mask
     that do not fit, NotImplementedError for lengths that the devices cannot share.
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     """
-    return sequence.shared(_attend, q, k, v, mask, scale)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
+    return sequence.shared(_attend, q, k, v, parsed)
 
 
-def _forward(q: Array, k: Array, v: Array, scale: float, causal: bool) -> Part:
-    whole = blocks.forward(q, k, v, scale, causal)
+def _forward(q: Array, k: Array, v: Array, parsed: Scores) -> Part:
+    whole = blocks.forward(q, k, v, parsed)
     for step in range(1, sequence.devices()):
         k, v = sequence.shifted(k, v)
-        whole = sequence.add(whole, q, k, v, sequence.owner(step), scale, causal)
+        whole = sequence.add(whole, q, k, v, sequence.owner(step), parsed)
     return whole
 
 
-def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, scale: float, causal: bool) -> Gradients:
-    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
+def _backward(d_out: Array, q: Array, k: Array, v: Array, whole: Part, parsed: Scores) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, parsed)
     for step in range(1, sequence.devices()):
         k, v, d_k, d_v = sequence.shifted(k, v, d_k, d_v)
-        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
+        more = sequence.share(d_out, q, k, v, whole, sequence.owner(step), parsed)
         d_q, d_k, d_v = d_q + more[0], d_k + more[1], d_v + more[2]
     d_k, d_v = sequence.shifted(d_k, d_v)
     return d_q, d_k, d_v

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from jax import Array
 
-from compare.schema.contract import Mask, check
+from compare.schema.contract import Scores, Variant, check, undeclared
 from jax_attn import tokamax_kernels
+
+VARIANT = Variant(
+    summary="tokamax's FlashAttention as a Pallas kernel on Mosaic GPU",
+    masks=("full", "causal", "window"),
+    scores="none",
+    recomputes=True,
+    solution="FlashAttention",
+)
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, V]; returns [B, T, N, V].
 
+    The softmax and the sums inside the products are float32.
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError where the kernel does not run.
     """
-    return tokamax_kernels.call("mosaic", q, k, v, check(q.shape, k.shape, v.shape, mask), scale)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
+    if reason := refusal(q, k, v, parsed):
+        raise NotImplementedError(reason)
+    return tokamax_kernels.call("mosaic", q, k, v, parsed)
 
 
-def refusal(q: Array, k: Array, v: Array, mask: Mask) -> str:
+def refusal(q: Array, k: Array, v: Array, parsed: Scores) -> str:
     """Why tokamax has nothing for this here; empty where only its kernel can tell."""
-    return tokamax_kernels.refusal("mosaic", q, k, mask)
+    return undeclared(__name__, VARIANT, parsed) or tokamax_kernels.refusal(q, k)

@@ -12,10 +12,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from compare.maths import zigzag
-from compare.schema import contract
+from compare.schema.contract import Variant, check
 from jax_attn import sequence
 from jax_attn.sequence import AXIS
 from jax_attn.variants import fused
+
+VARIANT = Variant(
+    summary="Sequence parallelism over heads by all-to-all (DeepSpeed Ulysses)",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="all_to_all",
+)
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Array:
@@ -23,20 +32,21 @@ def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: floa
 
     T and S lie over the devices of the mesh as `compare.maths.zigzag` says.  Raises ValueError for shapes or a mask
     that do not fit, NotImplementedError for lengths or heads that the devices cannot share.
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     if sequence.devices() == 1:
         return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, parsed)
     if reason := zigzag.heads_refused(q.shape[2], k.shape[2], sequence.devices()):
         raise NotImplementedError(reason)
-    return sequence.over_devices(partial(_local, mask, scale), q, k, v)
+    attend = partial(fused.attention, mask=mask, scale=scale)
+    return sequence.over_devices(partial(_local, attend, parsed.mask.kind == "causal"), q, k, v)
 
 
-def _local(mask: str, scale: float | None, q: Array, k: Array, v: Array) -> Array:
-    causal = mask == "causal"
+def _local(attend: sequence.Local, causal: bool, q: Array, k: Array, v: Array) -> Array:
     q, k, v = (_in_order(_exchanged(each, 2, 1), causal) for each in sequence.sent_anew(q, k, v))
-    out = _in_order(fused.attention(q, k, v, mask=mask, scale=scale), causal, back=True)
+    out = _in_order(attend(q, k, v), causal, back=True)
     return _exchanged(out, 1, 2)
 
 

@@ -26,14 +26,14 @@ ATTENTION = (
     Fault(
         "naive (JAX) takes its scale from the value head size",
         "jax_attn/variants/naive.py",
-        "scale = h**-0.5 if scale is None else scale",
-        "scale = v.shape[-1] ** -0.5 if scale is None else scale",
+        "scale = parsed.factor(h)",
+        "scale = parsed.factor(v.shape[-1])",
         f"{CONFORMANCE} jax:naive",
     ),
     Fault(
         "naive (PyTorch) ignores an explicit scale",
         "torch_attn/variants/naive.py",
-        "scale = h**-0.5 if scale is None else scale",
+        "scale = parsed.factor(h)",
         "scale = h**-0.5",
         f"{CONFORMANCE} torch:naive",
         sampled=True,
@@ -62,8 +62,8 @@ ATTENTION = (
     Fault(
         "the window mask, which oracle and variants share, is one key too wide",
         "compare/schema/contract.py",
-        "seen = seen & (i - j < mask.size)",
-        "seen = seen & (i - j <= mask.size)",
+        "return seen & (i - j < mask.size)",
+        "return seen & (i - j <= mask.size)",
         "tests/test_contract.py",
         sampled=True,
     ),
@@ -77,15 +77,15 @@ ATTENTION = (
     Fault(
         "full attention by PyTorch's flash kernel is causal",
         "torch_attn/sdpa.py",
-        'is_causal=mask.kind == "causal"',
-        'is_causal=mask.kind in ("causal", "full")',
+        'is_causal=parsed.mask.kind == "causal"',
+        'is_causal=parsed.mask.kind in ("causal", "full")',
         f"{CONFORMANCE} torch:fused",
     ),
     Fault(
         "flex (PyTorch) hides nothing, whatever the mask",
         "torch_attn/variants/flex.py",
-        'None if parsed.kind == "full" else',
-        "None if parsed.kind else",
+        'None if parsed.mask.kind == "full" else',
+        "None if parsed.mask.kind else",
         f"{CONFORMANCE} torch:flex",
     ),
     Fault(
@@ -168,9 +168,30 @@ ATTENTION = (
     Fault(
         "the softmax of naive (JAX) in the 16 bits of its inputs",
         "jax_attn/variants/naive.py",
-        "jax.nn.softmax(scores.astype(jnp.float32), axis=-1)",
+        "jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), axis=-1)",
         "jax.nn.softmax(scores, axis=-1)",
         "tests/variants/test_custom_rules.py",
+    ),
+    Fault(
+        "the softmax of window attention (JAX) in float32 whatever the dtype",
+        "jax_attn/variants/window.py",
+        "scores.astype(jnp.promote_types(scores.dtype, jnp.float32))",
+        "scores.astype(jnp.float32)",
+        "tests/variants/test_float64.py -k jax:window",
+    ),
+    Fault(
+        "fused (JAX) chooses for a mask that it does not declare",
+        "jax_attn/variants/fused.py",
+        "    if reason := undeclared(__name__, VARIANT, parsed):\n        raise NotImplementedError(reason)\n",
+        "",
+        "tests/variants/test_descriptions.py -k jax:fused",
+    ),
+    Fault(
+        "a mask that a variant does not declare is computed as another one",
+        "compare/schema/contract.py",
+        "    if variant and (reason := undeclared(",
+        "    if False and (reason := undeclared(",
+        "tests/test_contract.py",
     ),
     Fault(
         "inputs in the layout bnth are read as btnh",
@@ -217,8 +238,8 @@ ATTENTION = (
     Fault(
         "a refusal that became a result: strided (JAX) computes a causal mask as something else",
         "jax_attn/variants/strided.py",
-        'if mask.kind == "strided":\n        return ""',
-        'if mask.kind in ("strided", "causal"):\n        return ""',
+        'masks=("strided",)',
+        'masks=("strided", "causal")',
         f"{CONFORMANCE} jax:strided",
     ),
 )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, variants
 from compare.maths import inputs
+from compare.schema.contract import Variant, parse_mask, unsupported
 from compare.schema.records import PASSES, Agreement, Case, Contender, PassName, Problem, TensorError
 from compare.worker import composing
 from tests.variants import conformance
@@ -39,6 +40,13 @@ def attention_of(named: Named) -> Callable[..., Any]:
     """A variant's function."""
     name, variant = named
     found: Callable[..., Any] = import_module(f"{backend(name).package}.variants.{variant}").attention
+    return found
+
+
+def description_of(named: Named) -> Variant:
+    """What a variant says of itself."""
+    name, variant = named
+    found: Variant = import_module(f"{backend(name).package}.variants.{variant}").VARIANT
     return found
 
 
@@ -74,8 +82,10 @@ def foresees(named: Named) -> bool:
 
 
 def foreseen(named: Named, where: Problem, trained: bool = True) -> str:
-    """Why a variant says that it will refuse a problem; empty where it does not."""
+    """Why a variant will refuse a problem, by its description and its `refusal`; empty where it does not."""
     name, variant = named
+    if reason := unsupported(variant, description_of(named), parse_mask(where.mask)):
+        return reason
     if not foresees(named):
         return ""
     case = Case(problem=where, contender=Contender(backend=name, variant=variant, mode=""))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from compare.maths import inputs, prediction
+from compare.schema.contract import parse_mask
 from compare.worker import composing
 from tests.variants.checking import HERE, adapter_of, attention_of, problem
 
@@ -48,7 +49,7 @@ def test_blocks_that_are_no_divisor_and_segments_of_several_blocks(monkeypatch: 
     monkeypatch.setattr(fused_chunked, "BLOCK", 4)
     monkeypatch.setattr(fused_chunked, "SEGMENTS", 2)
     for mask, keys in (("causal", 4 * 6), ("window:6", 4 * 6), ("full", 30)):
-        parsed = fused_chunked.Mask(*((mask.split(":")[0], int(mask.split(":")[1])) if ":" in mask else (mask,)))
+        parsed = parse_mask(mask)
         found = list(fused_chunked._segments(parsed, 4, 6, 30))
         assert [part.stop - part.start for part, _ in found] == [3, 3]
         assert found[-1][1].stop == keys

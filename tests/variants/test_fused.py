@@ -10,7 +10,7 @@ import pytest
 
 from compare.backends import BACKENDS, backend
 from compare.maths import inputs
-from compare.schema.contract import parse_mask
+from compare.schema.contract import scores
 from compare.schema.records import DTYPES
 from tests.variants.checking import MASKS, adapter_of, attention_of, problem
 
@@ -21,7 +21,7 @@ def test_it_hands_everything_to_what_it_chooses(name: str, monkeypatch: pytest.M
     for mask, dtype in product(MASKS, DTYPES):
         where = problem(mask, dtype=dtype)
         given = [adapter_of(name).put(each, dtype) for each in inputs.draw(where)[:3]]
-        chosen = import_module(f"{variants}.fused").chosen(*given, parse_mask(mask))
+        chosen = import_module(f"{variants}.fused").chosen(*given, scores(mask))
         handed: list[Any] = []
 
         def taken(*arrays: Any, handed: list[Any] = handed, **how: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compare.schema.contract import Mask
+from compare.schema.contract import scores
 
 torch, sdpa = import_module("torch"), import_module("torch_attn.sdpa")
 KERNEL = "CUDNN_ATTENTION"
@@ -39,13 +39,13 @@ def tensors(keys: int, heads: int = 4, trained: bool = False) -> tuple[Any, Any,
 
 
 def test_its_refusal_is_the_reason_without_its_address(heard: list[Any]) -> None:
-    assert sdpa.asked(KERNEL, *tensors(8), Mask("causal")) == ""
-    assert sdpa.asked(KERNEL, *tensors(7), Mask("causal")) == "keys are odd"
+    assert sdpa.asked(KERNEL, *tensors(8), scores("causal")) == ""
+    assert sdpa.asked(KERNEL, *tensors(7), scores("causal")) == "keys are odd"
 
 
 def test_it_hears_of_shapes_mask_grouped_heads_and_gradients(heard: list[Any]) -> None:
-    sdpa.asked(KERNEL, *tensors(8, trained=True), Mask("causal"))
-    sdpa.asked(KERNEL, *tensors(8, heads=2), Mask("window", 3))
+    sdpa.asked(KERNEL, *tensors(8, trained=True), scores("causal"))
+    sdpa.asked(KERNEL, *tensors(8, heads=2), scores("window:3"))
     first, second = heard
     assert (tuple(first.query.shape), tuple(first.key.shape)) == ((1, 4, 6, 8), (1, 2, 8, 8))
     assert (first.is_causal, first.enable_gqa, first.attn_mask, first.query.requires_grad) == (True, True, None, True)
@@ -55,7 +55,7 @@ def test_it_hears_of_shapes_mask_grouped_heads_and_gradients(heard: list[Any]) -
 
 def test_it_is_asked_once_and_inside_a_compiled_program_too(heard: list[Any]) -> None:
     def program(q: Any, k: Any, v: Any) -> Any:
-        return q + (1 if sdpa.asked(KERNEL, q, k, v, Mask("causal")) else 2)
+        return q + (1 if sdpa.asked(KERNEL, q, k, v, scores("causal")) else 2)
 
     compiled = torch.compile(program, fullgraph=True, backend="eager", dynamic=False)
     for _ in range(2):
@@ -67,6 +67,6 @@ def test_it_is_asked_once_and_inside_a_compiled_program_too(heard: list[Any]) ->
 
 def test_the_layout_is_part_of_the_question(heard: list[Any]) -> None:
     q, k, v = tensors(8)
-    sdpa.asked(KERNEL, q, k, v, Mask("full"))
-    sdpa.asked(KERNEL, q.transpose(1, 2).contiguous().transpose(1, 2), k, v, Mask("full"))
+    sdpa.asked(KERNEL, q, k, v, scores("full"))
+    sdpa.asked(KERNEL, q.transpose(1, 2).contiguous().transpose(1, 2), k, v, scores("full"))
     assert [each.query.stride() for each in heard] == [(192, 8, 32, 1), (192, 48, 8, 1)]

@@ -9,8 +9,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from compare.schema.contract import Scores, Variant, check
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
+from torch_attn.variants import fused
+
+VARIANT = Variant(
+    summary="Keys and values of all devices gathered on each",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="allgather",
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -18,8 +29,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
     for shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     """
-    return sequence.shared(_attend, q, k, v, mask, scale)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
+    return sequence.shared(_attend, q, k, v, parsed)
 
 
 def _gathered(*tensors: Tensor) -> list[Tensor]:
@@ -37,23 +52,23 @@ def _scattered_sum(of_all: Tensor) -> Tensor:
     return found
 
 
-def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
-    whole = blocks.forward(q, k, v, scale, causal)
+def _forward(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Part:
+    whole = blocks.forward(q, k, v, parsed)
     keys, values = _gathered(k, v)
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
-        whole = sequence.add(whole, q, keys[owner], values[owner], owner, scale, causal)
+        whole = sequence.add(whole, q, keys[owner], values[owner], owner, parsed)
     return whole
 
 
-def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
-    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
+def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, parsed: Scores) -> Gradients:
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, parsed)
     keys, values = _gathered(k, v)
     of_all = [each.new_zeros((sequence.devices(), *each.shape)) for each in (d_k, d_v)]
     of_all[0][sequence.rank()], of_all[1][sequence.rank()] = d_k, d_v
     for step in range(1, sequence.devices()):
         owner = sequence.owner(step)
-        shares = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, scale, causal)
+        shares = sequence.share(d_out, q, keys[owner], values[owner], whole, owner, parsed)
         for share, total in zip(shares, (d_q, of_all[0][owner], of_all[1][owner]), strict=True):
             share.add_to(total)
     return d_q, _scattered_sum(of_all[0]), _scattered_sum(of_all[1])

@@ -18,10 +18,18 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from compare.maths import zigzag
-from compare.schema import contract
-from compare.schema.contract import Mask
+from compare.schema.contract import Scores, Variant, check, undeclared
 from torch_attn import blocks, sequence
 from torch_attn.variants import fused
+
+VARIANT = Variant(
+    summary="PyTorch's own context parallelism on cuDNN's kernel",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="ring_of_query_heads",
+)
 
 KERNEL = SDPBackend.CUDNN_ATTENTION  # its flash kernel takes 1.7 times as long on Hopper
 
@@ -32,26 +40,29 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
     for shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share and off NVIDIA
     GPUs.
+    The softmax and the sums inside the products are float32; on one device they are those of `fused`.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     if sequence.devices() == 1:
         return fused.attention(q, k, v, mask=mask, scale=scale)
     if reason := refusal(q, k, v, parsed):
         raise NotImplementedError(reason)
-    causal = parsed.kind == "causal"
+    causal = parsed.mask.kind == "causal"
     q, k, v = (_over_ranks(each.transpose(1, 2), causal) for each in _as_many_heads(q, k, v))
     with sdpa_kernel(KERNEL):
-        out: Any = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        out: Any = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=parsed.scale)
     own: Tensor = out.to_local()
     return own.transpose(1, 2)
 
 
-def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
+def refusal(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> str:
     """Why PyTorch's context parallelism cannot do this on several devices; empty where it can."""
+    if reason := undeclared(__name__, VARIANT, parsed):
+        return reason
     if not q.is_cuda:
         return "context_parallel: needs NVIDIA GPUs"
     lengths = q.shape[1] * sequence.devices(), k.shape[1] * sequence.devices()
-    return zigzag.refusal(*lengths, mask, sequence.devices()) or blocks.refusal(q, v)
+    return zigzag.refusal(*lengths, parsed.mask, sequence.devices()) or blocks.refusal(q, v)
 
 
 def _as_many_heads(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

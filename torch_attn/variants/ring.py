@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from compare.schema.contract import Scores, Variant, check
 from torch_attn import blocks, sequence
 from torch_attn.blocks import Gradients, Part
 from torch_attn.sequence import Coming
+from torch_attn.variants import fused
+
+VARIANT = Variant(
+    summary="Ring attention: keys and values travel from device to device",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="ring",
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -18,27 +29,31 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
     for shapes or a mask that do not fit, NotImplementedError for lengths that the ranks cannot share.
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     """
-    return sequence.shared(_attend, q, k, v, mask, scale)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
+    if sequence.devices() == 1:
+        return fused.attention(q, k, v, mask=mask, scale=scale)
+    return sequence.shared(_attend, q, k, v, parsed)
 
 
-def _forward(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> Part:
+def _forward(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> Part:
     coming = Coming(k, v)
-    whole = blocks.forward(q, k, v, scale, causal)
+    whole = blocks.forward(q, k, v, parsed)
     for step in range(1, sequence.devices()):
         k, v = coming.arrived()
         coming = _further(step, k, v)
-        whole = sequence.add(whole, q, k, v, sequence.owner(step), scale, causal)
+        whole = sequence.add(whole, q, k, v, sequence.owner(step), parsed)
     return whole
 
 
-def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, scale: float, causal: bool) -> Gradients:
+def _backward(d_out: Tensor, q: Tensor, k: Tensor, v: Tensor, whole: Part, parsed: Scores) -> Gradients:
     coming = Coming(k, v)
-    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, scale, causal)
+    d_q, d_k, d_v = sequence.own(d_out, q, k, v, whole, parsed)
     for step in range(1, sequence.devices()):
         k, v = coming.arrived()
         coming, sums = _further(step, k, v), Coming(d_k, d_v)
-        shares = sequence.share(d_out, q, k, v, whole, sequence.owner(step), scale, causal)
+        shares = sequence.share(d_out, q, k, v, whole, sequence.owner(step), parsed)
         d_k, d_v = sums.arrived()
         for share, total in zip(shares, (d_q, d_k, d_v), strict=True):
             share.add_to(total)

@@ -7,8 +7,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from compare.maths.bands import Rows, strided_rows
-from compare.schema.contract import Mask, check
+from compare.schema.contract import Mask, Variant, check
 from torch_attn.variants.window import band_seen, bands
+
+VARIANT = Variant(
+    summary="Strided sparse attention that gathers the visible keys",
+    masks=("strided",),
+    scores="visible",
+    kept_scores=3,
+    skips=("strided",),
+    solution="sparse attention",
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -16,14 +25,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     The sequence is written in C rows of L.  A query sees the last L keys, which lie in its own row and the one before
     (R = 2 L), and the column of keys above it (D rows): one softmax over both (Child et al. 2019, arXiv:1904.10509).
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     Raises NotImplementedError for masks other than ``strided:L``, and ValueError for shapes or a mask that do not fit.
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
-    if reason := refusal(q, k, v, parsed):
-        raise NotImplementedError(reason)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
-    scale = h**-0.5 if scale is None else scale
-    cut = strided_rows(parsed, t, s)
+    scale = parsed.factor(h)
+    cut = strided_rows(parsed.mask, t, s)
     length, rows, key_rows = cut
 
     q = pad(q * scale, (0, 0, 0, 0, 0, rows * length - t))
@@ -42,18 +50,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
         dim=-1,
     )
     masked = scores.masked_fill(~seen[:, :, None, None], torch.finfo(scores.dtype).min)
-    weights = torch.softmax(masked, dim=-1)  # PyTorch's kernels compute it in float32 and round the result once
+    weights = torch.softmax(
+        masked, dim=-1
+    )  # PyTorch's kernels compute it in float32 at least and round the result once
     near, far = weights[..., : 2 * length], weights[..., 2 * length :]
     out = torch.einsum("bclkgr,bcrkv->bclkgv", near, near_v) + torch.einsum("bclkgd,bdlkv->bclkgv", far, far_v)
 
     return out.reshape(b, rows * length, n, v.shape[-1])[:, :t]
-
-
-def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
-    """Why it does not run on these inputs; empty where it does."""
-    if mask.kind == "strided":
-        return ""
-    return f"strided: gathers what a strided mask shows, so it needs mask strided:L, not {mask.kind}"
 
 
 def above(cut: Rows, kv_len: int, device: torch.device) -> Tensor:

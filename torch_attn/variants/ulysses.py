@@ -12,9 +12,18 @@ import torch.distributed as dist
 from torch import Tensor
 
 from compare.maths import zigzag
-from compare.schema import contract
+from compare.schema.contract import Variant, check
 from torch_attn import sequence
 from torch_attn.variants import fused
+
+VARIANT = Variant(
+    summary="Sequence parallelism over heads by all-to-all (DeepSpeed Ulysses)",
+    masks=("full", "causal", "window", "strided"),
+    scores="none",
+    recomputes=True,
+    solution="sequence parallelism",
+    exchange="all_to_all",
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -22,14 +31,15 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     T and S lie over the ranks as `compare.maths.zigzag` says; the tensors hold those of this rank.  Raises ValueError
     for shapes or a mask that do not fit, NotImplementedError for lengths or heads that the ranks cannot share.
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     """
-    parsed = contract.check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     if sequence.devices() == 1:
         return fused.attention(q, k, v, mask=mask, scale=scale)
     sequence.check(q, k, v, parsed)
     if reason := zigzag.heads_refused(q.shape[2], k.shape[2], sequence.devices()):
         raise NotImplementedError(reason)
-    causal = parsed.kind == "causal"
+    causal = parsed.mask.kind == "causal"
     q, k, v = (_in_order(_exchanged(each, True), causal) for each in (q, k, v))
     return _exchanged(_in_order(fused.attention(q, k, v, mask=mask, scale=scale), causal, back=True), False)
 

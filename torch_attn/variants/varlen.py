@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-from compare.schema.contract import Mask, check
+from compare.schema.contract import Scores, Variant, check, undeclared
+
+VARIANT = Variant(
+    summary="PyTorch's varlen_attn: flash attention with a sliding window",
+    masks=("full", "causal", "window"),
+    scores="none",
+    recomputes=True,
+    skips=("window",),
+    solution="FlashAttention",
+)
 
 PARAMETERS = signature(varlen_attn).parameters
 UNLIMITED = -1
@@ -18,13 +27,15 @@ UNLIMITED = -1
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
     """softmax(q k^T * scale + mask) v for q [B, T, N, H], k [B, S, K, H], v [B, S, K, H]; returns [B, T, N, H].
 
+    The softmax and the sums inside the products are float32.
     Raises ValueError for shapes or a mask that do not fit, NotImplementedError where it does not run (`refusal`).
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     if reason := refusal(q, k, v, parsed):
         raise NotImplementedError(reason)
-    left = parsed.size - 1 if parsed.kind == "window" else UNLIMITED
-    options: dict[str, Any] = {"window_size": (left, UNLIMITED if parsed.kind == "full" else 0), "scale": scale}
+    left = parsed.mask.size - 1 if parsed.mask.kind == "window" else UNLIMITED
+    right = 0 if parsed.mask.kind in ("causal", "window") else UNLIMITED
+    options: dict[str, Any] = {"window_size": (left, right), "scale": parsed.scale}
     if (times := q.shape[2] // k.shape[2]) > 1:
         if "enable_gqa" in PARAMETERS:
             options["enable_gqa"] = True
@@ -42,17 +53,17 @@ def ends(batch: int, length: int, device: torch.device) -> Tensor:
     return torch.arange(batch + 1, device=device, dtype=torch.int32) * length
 
 
-def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
+def refusal(q: Tensor, k: Tensor, v: Tensor, parsed: Scores) -> str:
     """Why it does not run on these inputs; empty where it does."""
+    if reason := undeclared(__name__, VARIANT, parsed):
+        return reason
     if q.device.type != "cuda":
         return "varlen: needs an NVIDIA GPU"
     if not q.numel():
         return "varlen: needs at least one query"
     if q.dtype not in (torch.bfloat16, torch.float16):
         return f"varlen: needs bfloat16 or float16, got {str(q.dtype).removeprefix('torch.')}"
-    if mask.kind == "strided":
-        return "varlen: has no strided mask"
-    if mask.kind != "full" and q.shape[1] != k.shape[1]:
+    if parsed.mask.kind != "full" and q.shape[1] != k.shape[1]:
         return f"varlen: aligns masks at the bottom right, so it needs T = S, got {q.shape[1]} and {k.shape[1]}"
     if k.shape[-1] != v.shape[-1]:
         return f"varlen: needs one head size for q, k and v, got {k.shape[-1]} and {v.shape[-1]}"

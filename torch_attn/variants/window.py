@@ -7,7 +7,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from compare.maths.bands import Band, window_band
-from compare.schema.contract import Mask, check, visible
+from compare.schema.contract import Mask, Variant, check, visible
+
+VARIANT = Variant(
+    summary="Sliding-window attention that computes the visible band of scores",
+    masks=("window",),
+    scores="visible",
+    kept_scores=3,
+    skips=("window",),
+    solution="sparse attention",
+)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: float | None = None) -> Tensor:
@@ -15,14 +24,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
 
     Queries go in C blocks of Q.  Each meets the R keys from the first that its first query sees to its own end, at most
     W + 2 Q of them, so that time and memory grow with T x W (Longformer, Beltagy et al. 2020, arXiv:2004.05150).
+    The softmax and the sums inside the products are float32, or float64 for float64 inputs.
     Raises NotImplementedError for masks other than ``window:W``, and ValueError for shapes or a mask that do not fit.
     """
-    parsed = check(q.shape, k.shape, v.shape, mask)
-    if reason := refusal(q, k, v, parsed):
-        raise NotImplementedError(reason)
+    parsed = check(q.shape, k.shape, v.shape, mask, scale, VARIANT, __name__)
     (b, t, n, h), (s, kv_heads) = q.shape, k.shape[1:3]
-    scale = h**-0.5 if scale is None else scale
-    band = window_band(parsed, t, s)
+    scale = parsed.factor(h)
+    band = window_band(parsed.mask, t, s)
     size, blocks, _ = band
 
     q = pad(q * scale, (0, 0, 0, 0, 0, blocks * size - t))
@@ -30,19 +38,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: str = "causal", scale: f
     k, v = bands(k, band), bands(v, band)
 
     scores = torch.einsum("bcqkgh,bcrkh->bckgqr", q, k)
-    hidden = ~band_seen(parsed, band, s, q.device)[:, None, None]
+    hidden = ~band_seen(parsed.mask, band, s, q.device)[:, None, None]
     scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-    weights = torch.softmax(scores, dim=-1)  # PyTorch's kernels compute it in float32 and round the result once
+    weights = torch.softmax(
+        scores, dim=-1
+    )  # PyTorch's kernels compute it in float32 at least and round the result once
     out = torch.einsum("bckgqr,bcrkv->bcqkgv", weights, v)
 
     return out.reshape(b, blocks * size, n, v.shape[-1])[:, :t]
-
-
-def refusal(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> str:
-    """Why it does not run on these inputs; empty where it does."""
-    if mask.kind == "window":
-        return ""
-    return f"window: skips what a window mask hides, so it needs mask window:W, not {mask.kind}"
 
 
 def bands(x: Tensor, band: Band) -> Tensor:
