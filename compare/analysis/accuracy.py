@@ -63,9 +63,9 @@ def share(error: float, allowed: float) -> float:
 
 def worst_of(row: Measurement, passes: Collection[PassName] = PASSES) -> TensorError | None:
     """The tensor of a row that comes nearest to its allowance, of these passes (``forward.out``, ``step.dq`` ...)."""
-    tensors = row.agreement.tensors if row.agreement else ()
-    if others := set(PASSES) - set(passes) if passes is not PASSES else ():
-        tensors = tuple(each for each in tensors if each.tensor.partition(".")[0] not in others)
+    others = set(PASSES) - set(passes)
+    known = row.agreement.tensors if row.agreement else ()
+    tensors = (each for each in known if each.tensor.partition(".")[0] not in others)
     return max(tensors, key=lambda e: share(e.max_error, e.allowed_max), default=None)
 
 

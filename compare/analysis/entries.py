@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache, partial
 from hashlib import sha256
 
 import msgspec
@@ -13,8 +12,6 @@ from compare.results.rows import by_problem, measurements
 from compare.schema.records import Contender, Measurement, PassName, PassResult, Row, Run
 from compare.stats.estimates import Estimate, device_time, ratio, reference_of, trusted, wall_time
 from compare.stats.verdicts import Verdict, verdict
-
-JSON = msgspec.json.Encoder()
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -41,16 +38,15 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """The same for the same problem, contender and pass in every report, and in no other row of this one."""
-        identity = JSON.encode((self.row.problem, self.row.contender, self.pass_name))
+        identity = msgspec.json.encode((self.row.problem, self.row.contender, self.pass_name))
         return sha256(identity).hexdigest()[:16]
 
 
 def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
     """All entries, in the order of the rows of each problem."""
-    best = cache(partial(best_rates, run.rates))
     for problem, group in by_problem(rows):
         reference = reference_of(measurements(group))
-        rates = best(problem.dtype, problem.matmul_precision)
+        rates = best_rates(run.rates, problem.dtype, problem.matmul_precision)
         for row in group:
             if isinstance(row, Measurement):
                 yield from (entry(run, row, reference, rates, name) for name in row.passes)

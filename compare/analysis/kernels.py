@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -109,7 +108,6 @@ def side_by_side(rows: Sequence[Row], name: PassName) -> list[tuple[Kind, list[l
     ]
 
 
-@lru_cache(maxsize=2**12)
 def short_name(name: str) -> str:
     """A kernel's name without the noise of its templates, with the functor that says what it computes."""
     plain = re.sub(r"^graph_\d+_", "", name.replace("(anonymous namespace)::", "").removeprefix("void "))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from math import isfinite
 from typing import Literal
 
@@ -107,7 +106,6 @@ COUNTS: dict[str, Callable[[str, Problem, PassName], Work]] = {
 }
 
 
-@lru_cache(maxsize=2**12)
 def work(variant: str, problem: Problem, name: PassName) -> Work | None:
     """Bytes and FLOPs of one iteration of a pass, all layers, one device's share; None where no count is known."""
     count = COUNTS.get(variant)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 import shlex
 import sys
 from collections.abc import Sequence
@@ -63,7 +62,6 @@ def run(options: argparse.Namespace, parser: Parser, argv: Sequence[str]) -> int
     return OK
 
 
-@store.uncollected()
 def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     """All that was asked for.  Raises ValueError or OSError where there is nothing to read or nowhere to write."""
     wished = chosen(options.format, options.out)
@@ -78,10 +76,8 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
     return Wanted(*found, wished)
 
 
-@store.uncollected()
 def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
     """Name what was left out, show, write."""
-    kept(drawn.rows)
     for line in named(drawn.faults):
         print(one_line(line), file=sys.stderr)
     if out is None and drawn.formats[0] != "terminal":
@@ -94,11 +90,6 @@ def publish(drawn: Wanted, out: Path | None, explain: bool) -> None:
         publishing.show(drawn.run, drawn.rows, console, explain)
     if out is not None:
         publishing.name_files(publishing.write(drawn.run, drawn.rows, out, drawn.formats), console)
-
-
-def kept(rows: list[Row]) -> None:
-    """Never give the rows back: the program ends soon, and one by one very many of them would hold that up."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(rows))
 
 
 def chosen(given: Sequence[Format] | None, out: Path | None) -> Sequence[Format]:
@@ -116,7 +107,7 @@ def chosen(given: Sequence[Format] | None, out: Path | None) -> Sequence[Format]
 
 def read(paths: Sequence[Path], command: str) -> tuple[Run, list[Row], list[str]]:
     """The run record of all results together, a row for each case, and what is wrong with the files."""
-    files = [(path, store.read_found(merging.results_file(path))) for path in paths]
+    files = [(path, store.found(merging.results_file(path))) for path in paths]
     faults = [fault for _, each in files for fault in each.faults]
     if len(files) == 1:
         [(_, only)] = files

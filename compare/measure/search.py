@@ -49,8 +49,11 @@ class Reach(Record, frozen=True, tag_field="kind", tag="reach"):
 def read(path: Path) -> tuple[Run, list[Reach]]:
     """The run record and the answers of a file.  Raises ValueError with the number of a bad line."""
     decoder: msgspec.json.Decoder[Run | Reach] = msgspec.json.Decoder(Run | Reach)
-    records = store.whole(path, decoder)
-    return store.last_run(path, records), [record for record in records if isinstance(record, Reach)]
+    faults: list[str] = []
+    records = [record for _, record in store.records(path, decoder, faults)]
+    store.refuse(faults)
+    run = store.last_run(path, [record for record in records if isinstance(record, Run)], faults)
+    return run, [record for record in records if isinstance(record, Reach)]
 
 
 class Found(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from functools import lru_cache
 from typing import Literal, get_args
 
 from msgspec.structs import replace
@@ -128,14 +127,9 @@ XLA = re.compile(r"^(?:(?:loop|input|wrapped)_)?([a-z_]*?)_?fusion[._]?\d*(?:[._
 
 def of(kernel: Kernel) -> tuple[Kind, ...]:
     """The kinds of a kernel or op in the order of KINDS; at least one."""
-    return _of(kernel.name, kernel.contents)
-
-
-@lru_cache(maxsize=2**12)  # the same kernels run in row after row
-def _of(name: str, contents: tuple[str, ...]) -> tuple[Kind, ...]:
-    if COMMUNICATION.match(name):
+    if COMMUNICATION.match(kernel.name):
         return ("communication",)
-    return _ordered(_by_operations(contents) if contents else _by_name(name))
+    return _ordered(_by_operations(kernel.contents) if kernel.contents else _by_name(kernel.name))
 
 
 def is_fused(kernel: Kernel) -> bool:

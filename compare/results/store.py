@@ -1,13 +1,12 @@
-"""Results as they are found, for reports: a line that is not right is named by its number and left out.
+"""``results.jsonl``: one record a line, appended as soon as it is known, so that nothing finished is ever lost.
 
-``merge``, ``select`` and ``diff`` are stricter (``results.lines``): there all must be whole.
+There is one reader, ``found``.  It leaves out each damaged line and says which and why.  ``report`` shows the rest;
+``merge``, ``select`` and ``diff`` refuse a file with damaged lines (``lines``, ``read``).
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -71,6 +70,7 @@ def rounds(result: PassResult) -> Rounds:
 RESULTS = "results.jsonl"
 REPORT = "report.md"
 LONGEST = "max_seq_len.jsonl"  # what --max-seq-len finds
+DAMAGED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Kind = TypeVar("Kind")
 
 
@@ -94,121 +94,94 @@ class Log:
 
 
 class Header(msgspec.Struct):
-    """All that can be read of a run record whatever its schema."""
+    """The fields that a run record has in every schema."""
 
     kind: str = ""
     schema_version: int = 0
     program_version: str = ""
 
 
-def read(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a file and a row for each case.  Raises ValueError with the number of a bad line."""
-    run, rows = lines(path)
-    return run, processes.joined(rows)
-
-
-def lines(path: Path) -> tuple[Run, list[Row]]:
-    """The last run record of a file, with its nodes, and the rows: one for each case in each process.
-
-    Raises ValueError with the number of a bad line, or of a row that cannot stand beside those before it.
-    """
-    records = whole(path, msgspec.json.Decoder(Line))
-    nodes = [record for record in records if isinstance(record, Node)]
-    numbered = [(number, each) for number, each in enumerate(records, 1) if not isinstance(each, Run | Node)]
-    check = Check()
-    for number, row in numbered:
-        if fault := check.fault(row, number):
-            raise ValueError(f"{path}, line {number}: {fault}")
-    return placed(last_run(path, records), nodes), [row for _, row in numbered]
-
-
-def placed(run: Run, nodes: Iterable[Node]) -> Run:
-    """The run record with its nodes; of each the last one is complete."""
-    return replace(run, nodes=tuple({node.name: node for node in nodes}.values()))
-
-
-def whole(path: Path, decoder: msgspec.json.Decoder[Kind]) -> list[Kind]:
-    """Every record of a file.  Raises ValueError with the number of a bad line."""
-    records = []
-    for number, record in decoded(path, decoder):
-        if isinstance(record, str):
-            raise ValueError(f"{path}, line {number}: {record}")
-        records.append(record)
-    return records
-
-
-def last_run(path: Path, records: Sequence[object]) -> Run:
-    """The run record that counts.  Raises ValueError where there is none."""
-    runs = [record for record in records if isinstance(record, Run)]
-    if not runs:
-        raise ValueError(f"{path}: expected a line of kind 'run', got none")
-    return runs[-1]
-
-
-def decoded(path: Path, decoder: msgspec.json.Decoder[Kind]) -> Iterator[tuple[int, Kind | str]]:
-    """Each line's number with its record, or with what is wrong with it.  Raises ValueError on a newer schema."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                record: Kind | str = decoder.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                refuse_newer(line, f"{path}, line {number}")
-                record = str(error)
-            if isinstance(record, Run) and record.schema_version > SCHEMA_VERSION:
-                refuse_newer(line, f"{path}, line {number}")
-            yield number, record
-
-
-def refuse_newer(line: bytes, where: str) -> None:
-    """Raise ValueError where the line is a run record of a schema that is newer than this program's."""
-    try:
-        header = msgspec.json.decode(line, type=Header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
-    if header.kind == "run" and header.schema_version > SCHEMA_VERSION:
-        raise ValueError(
-            f"{where}: schema version {header.schema_version}, written by attention-compare "
-            f"{header.program_version[:20]!r}; this one reads 1 to {SCHEMA_VERSION}: use that program or a newer one"
-        )
-
-
 class Found(NamedTuple):
-    """What a file holds, a row for each case in each process, and a sentence on each line that was left out."""
+    """The contents of a file: a row for each case in each process, and a sentence on each line that was left out."""
 
     run: Run
     rows: list[Row]
     faults: list[str]
 
 
-def read_found(path: Path) -> Found:
-    """All of a file that is right.  Raises ValueError where no run record is, or one of a newer schema."""
-    run: Run | None = None
-    nodes: list[Node] = []
+def found(path: Path) -> Found:
+    """The undamaged part of a file.  Raises ValueError without a run record, or with one of a newer schema."""
+    runs: list[Run] = []
+    nodes: dict[str, Node] = {}  # of each the last line is complete
     rows: list[Row] = []
     faults: list[str] = []
     check = Check()
-    with uncollected():
-        for number, record in decoded(path, msgspec.json.Decoder(Line)):
+    for number, record in records(path, msgspec.json.Decoder(Line), faults):
+        if isinstance(record, Run):
+            runs.append(record)
+        elif isinstance(record, Node):
+            nodes[record.name] = record
+        elif fault := check.fault(record, number):
+            faults.append(f"{path}, line {number}: {fault}")
+        else:
+            rows.append(record)
+    run = replace(last_run(path, runs, faults), nodes=tuple(nodes.values()))
+    return Found(run, sorted(rows, key=lambda row: row.process), faults)
+
+
+def lines(path: Path) -> tuple[Run, list[Row]]:
+    """The run and a row for each case in each process.  Raises ValueError where a line is damaged."""
+    run, rows, faults = found(path)
+    refuse(faults)
+    return run, rows
+
+
+def read(path: Path) -> tuple[Run, list[Row]]:
+    """The run and one row for each case.  Raises ValueError where a line is damaged."""
+    run, rows = lines(path)
+    return run, processes.joined(rows)
+
+
+def records(path: Path, decoder: msgspec.json.Decoder[Kind], faults: list[str]) -> Iterator[tuple[int, Kind]]:
+    """Each record with the number of its line; a damaged line adds a sentence to ``faults`` instead.
+
+    Raises ValueError where a run record has a newer schema.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            where = f"{path}, line {number}"
+            try:
+                record = decoder.decode(line)
+            except DAMAGED as reason:
+                refuse_newer(line, where)
+                faults.append(f"{where}: {reason}")
+                continue
             if isinstance(record, Run):
-                run = record
-            elif isinstance(record, Node):
-                nodes.append(record)
-            elif fault := record if isinstance(record, str) else check.fault(record, number):
-                faults.append(f"{path}, line {number}: {fault}")
-            elif not isinstance(record, str):
-                rows.append(record)
-    known = placed(last_run(path, [run] if run else []), nodes)
-    return Found(known, sorted(rows, key=lambda row: row.process), faults)
+                refuse_newer(line, where)
+            yield number, record
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Rows hold no cycles, and they last: looking for garbage among them takes three times as long as reading them."""
-    collected = gc.isenabled()
-    gc.disable()
+def refuse(faults: Sequence[str]) -> None:
+    """Raise ValueError with the first damaged line, where there is one."""
+    if faults:
+        raise ValueError(faults[0])
+
+
+def last_run(path: Path, runs: Sequence[Run], faults: Sequence[str]) -> Run:
+    """The run record that counts.  Raises ValueError where there is none, with the first fault, which may be why."""
+    if not runs:
+        raise ValueError("; ".join([f"{path}: expected a line of kind 'run', got none", *faults[:1]]))
+    return runs[-1]
+
+
+def refuse_newer(line: bytes, where: str) -> None:
+    """Raise ValueError where the line is a run record with a newer schema than this program's."""
     try:
-        yield
-    finally:
-        gc.freeze()
-        if collected:
-            gc.enable()
+        header = msgspec.json.decode(line, type=Header)
+    except DAMAGED:
+        return
+    if header.kind == "run" and header.schema_version > SCHEMA_VERSION:
+        raise ValueError(
+            f"{where}: schema version {header.schema_version}, written by attention-compare "
+            f"{header.program_version[:20]!r}; this one reads 1 to {SCHEMA_VERSION}: use that program or a newer one"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import gt
+from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
@@ -50,7 +50,7 @@ class MemoryCurve(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(
                 f"expected a level for each of {len(self.moments_s)} moments, got {len(self.levels_bytes)}"
             )
-        if any(map(gt, self.moments_s, (*self.moments_s[1:], self.window_s))):
+        if any(before > after for before, after in pairwise((*self.moments_s, self.window_s))):
             raise ValueError("expected moments in order and inside the window")
 
     @property
@@ -115,7 +115,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of all records: immutable, by keyword only, and strict about foreign fields."""
 
 
-class Problem(Record, frozen=True, cache_hash=True):
+class Problem(Record, frozen=True):
     """Which function is computed: B batch, T q_len, S kv_len, N heads, K kv_heads, H head_dim, and how exactly.
 
     ``layers``: of so many layers x + attention(x, k, v), from x = q.  ``layout``: the order of axes in memory.
@@ -165,7 +165,7 @@ class Problem(Record, frozen=True, cache_hash=True):
         return f"B={self.batch} {length} {heads} H={self.head_dim}{more} {self.mask} {self.dtype}{precision}"
 
 
-class Contender(Record, frozen=True, cache_hash=True):
+class Contender(Record, frozen=True):
     """How it is computed: framework, variant, the mode in which the framework executes it, and which entrant it is.
 
     ``python``: the interpreter, empty for the program's own.  ``release``: the framework's, where it runs in several.
@@ -209,7 +209,7 @@ class Kernel(Record, frozen=True):
     contents: tuple[str, ...] = ()
 
 
-class PassResult(Record, frozen=True, dict=True):
+class PassResult(Record, frozen=True):
     """The samples of one pass.  Sample i belongs to round ``i // per_round``, in which each contender had its turn.
 
     ``repeats``: the pass in further processes, by their number; in a file each process has its own row.

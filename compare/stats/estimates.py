@@ -8,13 +8,11 @@ interval [X_k, X_{n+1-k}] covers the median with probability 1 - 2 P(Bin(n, 1/2)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
 from math import exp, hypot, inf, isfinite, lgamma, log, sqrt
-from operator import itemgetter
-from statistics import fmean, stdev
-from typing import TypeVar
+from statistics import fmean, median, stdev
 
 import msgspec
 from msgspec.structs import replace
@@ -25,7 +23,6 @@ from compare.schema.records import Contender, Measurement, PassName, PassResult
 CONFIDENCE = 0.95
 WIDENED_FROM = 5  # processes: fewer say too little of how processes differ
 TARGET_HALF_WIDTH = 0.005  # so narrow that an interval about 1 lies within the +-1% of SAME
-Kept = TypeVar("Kept")
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -62,13 +59,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     """Median of per-round values with its distribution-free interval; under six rounds the interval is infinite."""
     ordered, rank = sorted(values), interval_rank(len(values))
     low, high = (ordered[rank - 1], ordered[-rank]) if rank else (0.0, inf)
-    return Estimate(ordered_median(ordered), low, high, len(ordered))
-
-
-def ordered_median(ordered: Sequence[float]) -> float:
-    """The median of at least one ordered value; ``statistics.median`` would order them once more."""
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+    return Estimate(median(ordered), low, high, len(ordered))
 
 
 def joined(parts: Sequence[Estimate]) -> Estimate:
@@ -111,43 +102,16 @@ def widened(found: Estimate) -> bool:
 
 def round_medians(samples: Sequence[float], per_round: int) -> list[float]:
     """One value per round: the median of the iterations in it."""
-    if per_round == 1:
-        return list(samples)
-    whole = len(samples) - len(samples) % per_round
-    rounds = map(sorted, zip(*[iter(samples[:whole])] * per_round, strict=True))
-    half, last = per_round // 2, samples[whole:]
-    found = [*map(itemgetter(half), rounds)] if per_round % 2 else [(r[half - 1] + r[half]) / 2 for r in rounds]
-    return [*found, ordered_median(sorted(last))] if last else found
-
-
-def kept(result: PassResult, name: str, find: Callable[[PassResult], Kept]) -> Kept:
-    """What is found of a pass, worked out once and kept beside it: the sections of a report ask again and again."""
-    known: dict[str, Kept] = result.__dict__
-    found = known.get(name)
-    if found is None:
-        found = known[name] = find(result)
-    return found
+    return [median(samples[at : at + per_round]) for at in range(0, len(samples), per_round)]
 
 
 def device_time(result: PassResult) -> Estimate:
     """Device time of one iteration of a pass, in seconds."""
-    return kept(result, "device_time", _device_time)
-
-
-def _device_time(result: PassResult) -> Estimate:
-    if not result.repeats:
-        return estimate(device_rounds(result))
     return joined([estimate(device_rounds(each)) for each in processes_of(result).values()])
 
 
 def wall_time(result: PassResult) -> Estimate:
     """Un-profiled wall time of one iteration of a pass, in seconds."""
-    return kept(result, "wall_time", _wall_time)
-
-
-def _wall_time(result: PassResult) -> Estimate:
-    if not result.repeats:
-        return estimate(wall_rounds(result))
     return joined([estimate(wall_rounds(each)) for each in processes_of(result).values()])
 
 
@@ -158,8 +122,6 @@ def processes_of(result: PassResult) -> dict[int, PassResult]:
 
 def paired_ratio(result: PassResult, reference: PassResult) -> Estimate:
     """Device time over the reference's, formed within each round, so that a drift of the machine cancels."""
-    if not result.repeats or not reference.repeats:  # the first process alone has both
-        return _ratio(device_rounds(result), device_rounds(reference))
     return joined([*ratios_by_process(result, reference).values()])
 
 
@@ -192,19 +154,11 @@ def quotient(ours: Estimate, other: Estimate) -> Estimate:
 
 def device_rounds(result: PassResult) -> tuple[float, ...]:
     """Device time of each round of one process."""
-    return kept(result, "device_rounds", _device_rounds)
-
-
-def _device_rounds(result: PassResult) -> tuple[float, ...]:
     return tuple(round_medians(result.device_s, result.per_round))
 
 
 def wall_rounds(result: PassResult) -> tuple[float, ...]:
     """Wall time of each round of one process."""
-    return kept(result, "wall_rounds", _wall_rounds)
-
-
-def _wall_rounds(result: PassResult) -> tuple[float, ...]:
     return tuple(round_medians(result.wall_s, result.per_round))
 
 

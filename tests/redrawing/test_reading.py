@@ -42,7 +42,7 @@ def test_nothing_is_wrong_with_the_committed_results(path: Path) -> None:
     if path in SEARCHES:
         assert search.read(path)[1]
     else:
-        assert store.read_found(path).faults == []
+        assert store.found(path).faults == []
 
 
 def file(path: Path, *parts: Line | bytes) -> Path:
@@ -63,7 +63,7 @@ def with_field(row: Line, *path: str, value: Any) -> bytes:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_bad_line_is_named_and_the_others_are_read(tmp_path: Path, name: str) -> None:
-    found = store.read_found(file(tmp_path / RESULTS, RUN, ROW, BROKEN[name], OTHER))
+    found = store.found(file(tmp_path / RESULTS, RUN, ROW, BROKEN[name], OTHER))
     assert found.rows == [ROW, OTHER]
     [fault] = found.faults
     assert fault.startswith(f"{tmp_path / RESULTS}, line 3: ")
@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[tuple[str, ...], Any]] = {
 def test_values_that_no_report_could_bear_are_left_out(tmp_path: Path, name: str) -> None:
     path, value = WRONG[name]
     third = measurement(problem(64), COMPILE)
-    found = store.read_found(file(tmp_path / RESULTS, RUN, ROW, with_field(OTHER, *path, value=value), third))
+    found = store.found(file(tmp_path / RESULTS, RUN, ROW, with_field(OTHER, *path, value=value), third))
     assert found.rows == [ROW, third]
     assert len(found.faults) == 1
     assert "line 3: " in found.faults[0]
@@ -97,8 +97,8 @@ def test_values_that_no_report_could_bear_are_left_out(tmp_path: Path, name: str
 def test_rows_with_the_device_to_themselves_have_rounds_of_their_own(tmp_path: Path) -> None:
     longer = {name: replace(each, per_round=2 * each.per_round) for name, each in OTHER.passes.items()}
     alone = replace(OTHER, passes=longer, alone=True)
-    assert store.read_found(file(tmp_path / RESULTS, RUN, ROW, alone)) == (RUN, [ROW, alone], [])
-    assert store.read_found(file(tmp_path / RESULTS, RUN, ROW, replace(alone, alone=False))).rows == [ROW]
+    assert store.found(file(tmp_path / RESULTS, RUN, ROW, alone)) == (RUN, [ROW, alone], [])
+    assert store.found(file(tmp_path / RESULTS, RUN, ROW, replace(alone, alone=False))).rows == [ROW]
 
 
 LONGER = {name: replace(each, per_round=2 * each.per_round) for name, each in ROW.passes.items()}
@@ -121,7 +121,7 @@ def test_a_row_that_cannot_stand_beside_those_before_it_is_left_out_and_refused_
 ) -> None:
     rows, wrong = BESIDE[name]
     path = file(tmp_path / RESULTS, RUN, *rows)
-    found = store.read_found(path)
+    found = store.found(path)
     assert [int(fault.split("line ")[1].split(":")[0]) for fault in found.faults] == wrong
     assert csv_table.render(found.run, processes.joined(found.rows))
     for words in (["select", str(path)], ["diff", str(path), str(path)]) if wrong else ():
@@ -135,12 +135,12 @@ def test_a_newer_schema_is_refused(tmp_path: Path, also: dict[str, int]) -> None
     record = json.loads(msgspec.json.encode(replace(RUN, schema_version=SCHEMA_VERSION + 1, program_version="7.1")))
     path = file(tmp_path / RESULTS, json.dumps(record | also).encode(), ROW)
     with pytest.raises(ValueError, match=rf"line 1: schema version {SCHEMA_VERSION + 1}, written by .*'7.1'.* 1 to"):
-        store.read_found(path)
+        store.found(path)
 
 
 def test_a_file_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a line of kind 'run'"):
-        store.read_found(file(tmp_path / RESULTS, ROW))
+        store.found(file(tmp_path / RESULTS, ROW))
 
 
 def changed(record: Any, chance: random.Random) -> Any:
@@ -158,7 +158,7 @@ def changed(record: Any, chance: random.Random) -> Any:
 def read(path: Path) -> store.Found | None:
     """What is found; None where it is refused in one line."""
     try:
-        return store.read_found(path)
+        return store.found(path)
     except ValueError:
         return None
 
