@@ -162,7 +162,7 @@ def data(lines: Sequence[Line]) -> Markup:
 
 def part(name: str) -> str:
     """A file of the page."""
-    return (files("compare.report") / name).read_text(encoding="utf-8")
+    return (files("compare.render") / name).read_text(encoding="utf-8")
 
 
 def template() -> Template:

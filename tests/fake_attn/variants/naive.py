@@ -31,7 +31,7 @@ def planned(
     lost: frozenset[str] = frozenset(),
 ) -> Node:
     """The same with times ``slower``, and with a profiler that stretches all kernels or loses those of some names."""
-    parsed = check(q.shape, k.shape, v.shape, mask)
+    parsed = check(q.shape, k.shape, v.shape, mask).mask
     group, dtype = q.shape[2] // k.shape[2], q.dtype
     scale = q.shape[3] ** -0.5 if scale is None else scale
 
