@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.console import Console
 
+from compare.analysis import longest
 from compare.cli import max_seq_len
 from compare.cli.main import main
 from compare.machine.memory import data_bytes
 from compare.measure import search as reach
 from compare.measure.search import GRAIN, SHARE, Reach
-from compare.render import longest_table
+from compare.render import terminal
 from compare.worker import session
 from tests import run_fake
 from tests.samples import JAX, problem
@@ -128,6 +129,6 @@ def test_a_long_name_takes_no_other_column_its_room() -> None:
         Reach(problem=problem(), contender=own, pass_name="step", longest=9216, refused=9344, reason="needs 48 GB")
     ]
     console = Console(width=80, file=(out := StringIO()))
-    console.print(longest_table.terminal(found))
+    terminal.show(longest.sections(found), console)
     assert max(map(len, out.getvalue().splitlines())) <= 80
     assert {"longest", "9216", "T=9344:"} <= set(out.getvalue().split())

@@ -109,7 +109,7 @@ def test_the_section_is_sorted_by_what_is_short() -> None:
     fast_large = replace(measurement(CAUSAL, of("fused"), 1e-3), ran="fused_chunked")
     text = markdown.render(samples.run(), [measurement(CAUSAL, JAX, 4e-3), fast_large, slow_small])
     part = text.split("## Solutions\n", 1)[1].split("\n## ", 1)[0]
-    memory, time = part.split("### Where time is short")
+    memory, time = part.split("### Least time first")
     assert memory.index("checkpoint") < memory.index("fused")
     assert time.index("`jax:fused:jit`") < time.index("`jax:checkpoint:jit`")
     assert "ran `fused_chunked`" in part
@@ -117,7 +117,7 @@ def test_the_section_is_sorted_by_what_is_short() -> None:
 
 def test_without_a_base_there_is_no_section() -> None:
     assert "## Solutions" not in markdown.render(samples.run(), [measurement(CAUSAL, of("fused"))])
-    assert solutions.summary([measurement(CAUSAL)]) == []
+    assert solutions.sections(samples.run(), [measurement(CAUSAL)]) == []
 
 
 def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.Weight:

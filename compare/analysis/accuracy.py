@@ -1,4 +1,4 @@
-"""Rows -> what a report lists at its end: worst errors, median costs, warnings, and the rows without numbers."""
+"""Do the numbers agree: the worst errors beside what is allowed, and the gaps between contenders."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
+from compare.analysis import text as fmt
+from compare.analysis.sections import Column, Section, Table, code, number
 from compare.results.rows import by_contender, measurements
 from compare.schema.records import (
     PASSES,
@@ -14,7 +16,33 @@ from compare.schema.records import (
     Measurement,
     PassName,
     Row,
+    Run,
     TensorError,
+)
+
+ORDER = 80
+TITLE = "Numeric agreement"
+NOTE = (
+    "Errors are row-relative, against the float64 oracle. A line shows, of all problems, the error that comes nearest "
+    "to what is allowed, or exceeds it most."
+)
+ERRORS = (
+    Column("Contender"),
+    Column("Tensor"),
+    number("Max error"),
+    number("allowed max"),
+    number("RMS error"),
+    number("allowed RMS"),
+    Column("Verdict"),
+)
+GAPS = (
+    Column("Contender"),
+    number("Problems"),
+    number("Disagree"),
+    number("Slices checked"),
+    Column("Widest gap to"),
+    number("Gap"),
+    number("allowed gap"),
 )
 
 
@@ -102,3 +130,41 @@ def checked_one(contender: Contender, verdicts: Sequence[Agreement]) -> Checked:
         widest.other_error if widest else None,
         widest.other_allowed if widest else None,
     )
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """Errors of each tensor, then how much was checked and the gaps; in brief, the rows that disagree."""
+    errors = [error_line(worst) for worst in worst_errors(rows)]
+    if not errors:
+        return [Section(TITLE, ["No row was compared with the oracle."])]
+    gaps = [checked_line(each) for each in checked(rows)]
+    wrong = [wrong_line(row, row.agreement) for row in measurements(rows) if row.agreement and not row.agreement.agrees]
+    return [Section(TITLE, [NOTE], [Table(ERRORS, errors), Table(GAPS, gaps)], brief=wrong)]
+
+
+def error_line(worst: WorstError) -> list[str]:
+    """One line of the table of errors."""
+    values = (worst.max_error, worst.allowed_max, worst.rms_error, worst.allowed_rms)
+    return [code(worst.contender.name), worst.tensor, *map(fmt.error, values), "ok" if worst.agrees else "WRONG"]
+
+
+def checked_line(found: Checked) -> list[str]:
+    """One line of the table of gaps."""
+    share_checked = f"{found.checked_slices} of {found.slices}"
+    other = code(found.other) if found.other else fmt.NONE
+    gap = map(fmt.error, (found.other_error, found.other_allowed))
+    return [code(found.contender.name), str(found.problems), str(found.disagreeing), share_checked, other, *gap]
+
+
+def wrong_line(row: Measurement, found: Agreement) -> str:
+    """What of a row's numbers disagrees, by how much, and what is allowed."""
+    off = [
+        f"{each.tensor} off by {fmt.error(each.max_error)} (allowed {fmt.error(each.allowed_max)}), "
+        f"rms {fmt.error(each.rms_error)} ({fmt.error(each.allowed_rms)})"
+        for each in found.tensors
+        if not each.agrees
+    ]
+    if not off:
+        other = code(found.other or fmt.NONE)
+        off = [f"{fmt.error(found.other_error)} from {other} (allowed {fmt.error(found.other_allowed)})"]
+    return f"WRONG {code(row.contender.name)}: {'; '.join(off)} [{row.problem.label}]"

@@ -226,20 +226,6 @@ def unmeasured_line(line: Unmeasured) -> str:
     return fmt.one_line(f"{line.contender.name} {line.outcome}: {line.reason} [{where}]")
 
 
-def wrong_line(row: Measurement) -> str:
-    """What of a row's numbers disagrees, by how much, and what is allowed."""
-    found = row.agreement
-    tensors = [each for each in found.tensors if not each.agrees] if found else []
-    said = [
-        f"{each.tensor} off by {fmt.error(each.max_error)} (allowed {fmt.error(each.allowed_max)}), "
-        f"rms {fmt.error(each.rms_error)} ({fmt.error(each.allowed_rms)})"
-        for each in tensors
-    ]
-    if found and not said:
-        said = [f"{fmt.error(found.other_error)} from {found.other} (allowed {fmt.error(found.other_allowed)})"]
-    return fmt.one_line(f"{row.contender.name}: {'; '.join(said)} [{row.problem.label}]")
-
-
 def unit(device: Device) -> str:
     """What runs on the device: kernels on a GPU, ops on a CPU."""
     return "kernel" if device == "gpu" else "op"

@@ -1,25 +1,50 @@
-"""How far each contender reaches, for the terminal and as a Markdown page; nothing is computed here."""
+"""The longest sequence of which each contender runs a pass (``--max-seq-len``)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
+from compare.analysis import circumstances
 from compare.analysis import text as fmt
+from compare.analysis.sections import Column, Section, Table, code, number
 from compare.maths import prediction
 from compare.measure.search import Reach
-from compare.schema.records import Problem
+from compare.schema.records import Problem, Run
 
-COLUMNS = ("contender", "pass", ">longest T", ">scores GB", "what stopped it")
+TITLE = "How long a sequence fits"
+COLUMNS = (Column("contender"), Column("pass"), number("longest T"), number("scores", "GB"), Column("what stopped it"))
 NOTE = (
-    "The longest sequence of which one iteration of a pass still ran, with the device to itself: four times as "
-    "long until one did not, then bisected to 1/32 or 128 positions. Scores: one B x N x T x T matrix at that length. "
-    "Not measured: time."
+    "The longest sequence of which one iteration of a pass ran, with the device to itself. The length grew fourfold "
+    "until one did not fit, then was bisected to 1/32 of it or 128 positions. Scores: one B x N x T x T matrix at that "
+    "length. Time was not measured."
 )
+UNUSED = ("incomplete", "budget", "processes", "cache", "seed", "passes")  # settings without a part in a search
 
 
-def lines(found: Sequence[Reach]) -> list[tuple[str, ...]]:
-    """One line for each contender and pass."""
-    return [(each.contender.name, each.pass_name, longest(each), scores(each), stopped(each)) for each in found]
+def about(run: Run) -> Section:
+    """What was searched, and the circumstances."""
+    points = [f"{name}: {value}" for name, value in circumstances.facts(run, []) if name not in UNUSED]
+    return Section("Search", [NOTE], points=points)
+
+
+def sections(found: Iterable[Reach]) -> list[Section]:
+    """A table for each problem, whatever the lengths."""
+    groups: dict[Problem, list[Reach]] = {}
+    for each in found:
+        groups.setdefault(replace(each.problem, q_len=1, kv_len=1), []).append(each)
+    return [section(group) for group in groups.values()]
+
+
+def section(group: Sequence[Reach]) -> Section:
+    """The answers on one problem."""
+    return Section(title(group[0].problem), tables=[Table(COLUMNS, [line(each) for each in group])])
+
+
+def line(each: Reach) -> list[str]:
+    """One contender and pass."""
+    return [code(each.contender.name), each.pass_name, longest(each), scores(each), stopped(each)]
 
 
 def longest(each: Reach) -> str:

@@ -1,4 +1,4 @@
-"""How memory grows with the sizes of a problem: exponents fitted to the measurements, and words for them."""
+"""How memory grows with the sizes of a problem, where it ended, and what fits there.  All words follow from numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ from typing import Literal
 
 import msgspec
 
+from compare.analysis import circumstances
+from compare.analysis import text as fmt
+from compare.analysis.mix import labels
+from compare.analysis.sections import Column, Section, Table, code, number
+from compare.analysis.solutions import BY_VARIANT, FLASH, for_least_memory, remedies_of
+from compare.analysis.text import listed
 from compare.maths import prediction
-from compare.results.rows import by_contender, measurements, peak_bytes
-from compare.schema.records import Contender, Failure, Measurement, PassName, Problem, Row, Skip
+from compare.results.rows import by_contender, measurements, outcome_of, peak_bytes
+from compare.schema.records import Contender, Failure, Measurement, PassName, Problem, Row, Run, Skip
+from compare.stats.estimates import trusted
+
+ORDER = 60
 
 
 class SeedMemory(msgspec.Struct, frozen=True):
@@ -188,3 +197,174 @@ def growth_word(exponent: float) -> str:
     if lower in POWER_WORDS and lower + 1 in POWER_WORDS:
         return f"between {POWER_WORDS[lower]} and {POWER_WORDS[lower + 1]}"
     return "falling" if exponent < 0 else "more than cubic"
+
+
+class WayOut(msgspec.Struct, frozen=True):
+    """Contenders for which a problem was too large, and solutions that fit at its sizes, least memory first.
+
+    ``flash_tried``: fused attention ran at these sizes, with or without success.
+    """
+
+    problem: Problem
+    stuck: tuple[Contender, ...]
+    fitting: tuple[Measurement, ...]
+    flash_tried: bool
+
+
+def out_of_memory(row: Row) -> bool:
+    """Whether a case has no numbers because memory did not suffice."""
+    return not isinstance(row, Measurement) and is_misfit(row)
+
+
+def ways_out(
+    rows: Iterable[Row],
+    too_large: Callable[[Row], bool] = out_of_memory,
+    fits: Callable[[Measurement], bool] = trusted,
+) -> list[WayOut]:
+    """One for each problem too large for a contender; what fits may have another dtype, but not another mask."""
+    groups: dict[Problem, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(msgspec.structs.replace(row.problem, dtype="float32", matmul_precision="ieee"), []).append(
+            row
+        )
+    return [way for group in groups.values() for way in ways_at(group, too_large, fits)]
+
+
+def ways_at(
+    group: Sequence[Row], too_large: Callable[[Row], bool], fits: Callable[[Measurement], bool]
+) -> Iterable[WayOut]:
+    """Those at the same sizes, one for each precision in which a contender did not fit."""
+    stuck: dict[Problem, list[Contender]] = {}
+    for row in filter(too_large, group):
+        stuck.setdefault(row.problem, []).append(row.contender)
+    found = [row for row in group if isinstance(row, Measurement) and remedies_of(row) and fits(row)]
+    tried = any(BY_VARIANT.get(row.contender.variant) == FLASH for row in group)
+    for problem, contenders in stuck.items():
+        yield WayOut(problem, tuple(contenders), tuple(for_least_memory(found)), tried)
+
+
+MOST_NAMES = 3  # that are spelled out where a list of them stands elsewhere too
+
+
+def way_text(found: Sequence[WayOut]) -> list[str]:
+    """Which contenders did not fit, and what fits; problems with the same answer share a line."""
+    groups: dict[tuple[str, str], list[Problem]] = {}
+    for way in found:
+        first, *others = [code(contender.name) for contender in way.stuck]
+        stuck = listed([first, *others] if len(others) < MOST_NAMES else [first, f"{len(others)} more"])
+        groups.setdefault((stuck, what_fits(way)), []).append(way.problem)
+    return [f"{stuck}: too large for memory; {answer} [{labels(where)}]" for (stuck, answer), where in groups.items()]
+
+
+def what_fits(way: WayOut) -> str:
+    """What was measured to fit, else what to try."""
+    untried = f"{FLASH} stores no T x T matrix: try `--variant fused`"
+    if not way.fitting:
+        searched = "no solution measured there fits either; `--max-seq-len` finds the longest sequence that does"
+        return searched if way.flash_tried else untried
+    fitting = dict.fromkeys(fitting_words(row, way.problem) for row in way.fitting)
+    words = f"there {listed([*fitting])} fit{'s' if len(fitting) == 1 else ''}"
+    return words if way.flash_tried else f"{words}; {untried}"
+
+
+def fitting_words(row: Measurement, instead_of: Problem) -> str:
+    """A contender that fits, its dtype if that is another one, and its peak."""
+    dtype = f" {row.problem.dtype}" if row.problem.dtype != instead_of.dtype else ""
+    peak = circumstances.peak(row.passes.values())
+    return f"{code(row.contender.name)}{dtype} ({' and '.join(remedies_of(row))}, peak {peak} MB)"
+
+
+METHOD = (
+    "Exponent p of bytes ~ axis^p, by least squares in log-log space. A fit joins problems that differ in that axis "
+    "alone and whose memory was measured in the same way: one slope for all groups, one intercept for each. d_model "
+    "varies by head size. A linear term hides a quadratic one at small sizes, so the last column gives the exponent "
+    "between the two largest values."
+)
+GROWTH_COLUMNS = (
+    Column("Contender"),
+    Column("Quantity"),
+    Column("Axis"),
+    number("Exponent"),
+    number("Points"),
+    number("Between the two largest"),
+)
+LIMIT_COLUMNS = (
+    Column("Contender"),
+    Column("Smallest that did not fit"),
+    Column("Outcome"),
+    number("Would need"),
+    number("Refused allocation"),
+    number("Device has"),
+    Column("Largest that ran"),
+)
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """How memory grows, then where it ended; in brief, what fits where something did not."""
+    return [growth_section(rows), limit_section(rows)]
+
+
+def growth_section(rows: Sequence[Row]) -> Section:
+    """Exponents as a table, then in words."""
+    title, fits = "Memory analysis", growths(rows)
+    fitted = [fit for fit in fits if fit.exponent is not None]
+    if not fitted:
+        return Section(title, ["No exponent: no contender was measured at two values of one axis."])
+    table = Table(GROWTH_COLUMNS, [growth_line(fit) for fit in fitted])
+    return Section(title, [METHOD, unfitted(fits)], [table], growth_words(fitted))
+
+
+def growth_line(fit: Growth) -> list[str]:
+    """One line of the table of exponents."""
+    between = f"{exponent_text(fit.local)} ({fit.between[0]} to {fit.between[1]})" if fit.between else fmt.NONE
+    return [code(fit.contender.name), fit.quantity, fit.axis, exponent_text(fit.exponent), str(fit.points), between]
+
+
+def exponent_text(value: float | None) -> str:
+    """An exponent to two decimals; 0.00 has no sign."""
+    return fmt.NONE if value is None else f"{round(value, 2) + 0.0:.2f}"
+
+
+def growth_words(fits: Sequence[Growth]) -> list[str]:
+    """One sentence per contender and axis: each quantity with its word, by the local exponent where there is one."""
+    groups: dict[tuple[str, str], list[Growth]] = {}
+    for fit in fits:
+        groups.setdefault((fit.contender.name, fit.axis), []).append(fit)
+    return [
+        f"{code(name)}, in {axis}{span(group[0])}: {', '.join(map(worded, group))}."
+        for (name, axis), group in groups.items()
+    ]
+
+
+def span(fit: Growth) -> str:
+    """Between which values of the axis the words of a sentence hold."""
+    return f" from {fit.between[0]} to {fit.between[1]}" if fit.between and fit.local is not None else ""
+
+
+def worded(fit: Growth) -> str:
+    """A quantity and how it grows."""
+    value = fit.exponent if fit.local is None else fit.local
+    return fit.quantity if value is None else f"{fit.quantity} {growth_word(value)} ({exponent_text(value)})"
+
+
+def unfitted(fits: Sequence[Growth]) -> str:
+    """The axes along which nothing could be fitted."""
+    known = {fit.axis for fit in fits if fit.exponent is not None}
+    missing = [axis for axis in AXES if axis not in known]
+    return f"No exponent for {listed(missing)}: only one value was measured." if missing else ""
+
+
+def limit_section(rows: Sequence[Row]) -> Section:
+    """Where memory ended, or that it did not."""
+    title, found = "Out-of-memory analysis", limits(rows)
+    if not found:
+        return Section(title, ["Nothing ran out of memory, and nothing was skipped because it would not fit."])
+    ways = way_text(ways_out(rows))
+    return Section(title, tables=[Table(LIMIT_COLUMNS, [limit_line(each) for each in found])], points=ways, brief=ways)
+
+
+def limit_line(found: Limit) -> list[str]:
+    """One line of the table of limits."""
+    sizes = map(fmt.size, (found.predicted_bytes, found.refused_bytes, found.device_bytes))
+    largest = found.largest_fitting.label if found.largest_fitting else "none"
+    return [code(found.contender.name), found.row.problem.label, outcome_of(found.row), *sizes, largest]

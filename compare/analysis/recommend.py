@@ -11,9 +11,10 @@ from math import exp, inf, log
 import msgspec
 from msgspec.structs import replace
 
-from compare.analysis import circumstances, longest, solutions
+from compare.analysis import circumstances, longest
 from compare.analysis import text as fmt
 from compare.analysis.accuracy import share, worst_of
+from compare.analysis.memory import out_of_memory, way_text, ways_out
 from compare.analysis.mix import (
     OVER_LIMIT,
     Goal,
@@ -29,7 +30,7 @@ from compare.analysis.mix import (
     varies,
 )
 from compare.analysis.sections import Column, Section, Table, number
-from compare.analysis.solutions import FLASH, out_of_memory, remedies_of, ways_out
+from compare.analysis.solutions import FLASH, remedies_of
 from compare.analysis.startup import before, compiles
 from compare.analysis.text import listed
 from compare.machine.load import BUSY_MACHINE
@@ -676,7 +677,7 @@ def fitting(found: Choice, rows: Sequence[Row]) -> list[str]:
     def fits(row: Measurement) -> bool:
         return not objection(row, job.goal, job.limit_bytes)
 
-    return solutions.way_text(ways_out(rows, too_large, fits))
+    return way_text(ways_out(rows, too_large, fits))
 
 
 def counts(noted: Counter[str]) -> str:

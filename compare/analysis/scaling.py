@@ -1,4 +1,4 @@
-"""Rows -> what several devices that share a sequence are worth, against one device at the same sizes."""
+"""What several devices gain that share a sequence, compared with one device at the same sizes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,45 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from compare.analysis.solutions import highest, peaks
+from compare.analysis import roofline
+from compare.analysis import text as fmt
+from compare.analysis.sections import Column, Section, Table, code, number
+from compare.analysis.solutions import highest, peaks, share
+from compare.machine import load
 from compare.maths.traffic import sent_bytes
 from compare.results.rows import measurements
-from compare.schema.records import PASSES, LinkRate, Measurement, PassName, Row
+from compare.schema.records import PASSES, LinkRate, Measurement, PassName, Row, Run
 from compare.stats.estimates import Estimate, busy, device_time, trusted, unpaired_ratio
+
+ORDER = 30
+NOTE = (
+    "Each row is compared with one device of the same framework on the same problem: fused where that was measured, "
+    "else the same variant. The two were measured one after the other, not in turns. Time: of the slowest device. "
+    "Speedup: one device's time over theirs; in brackets its share of D, the ideal. Peak: of the fullest device. "
+    "On a CPU the devices are simulated and share its cores: their times do not predict those of real devices."
+)
+BUSY = "busy machine"
+BUSY_NOTE = (
+    f"{BUSY}: other processes used more than {load.BUSY:.0%} of the CPUs while one of the two was sampled, and may "
+    "explain the figure. End them and rerun."
+)
+COMMUNICATION = (
+    "What a device sends and receives in the iteration whose kernels are listed. Communicating: how long the busiest "
+    "device sent, received or waited for others. Hidden: the share of that during which it computed. Sent: what each "
+    "device sends in a pass, by its scheme. Least: one device's time divided by D, or the time to send at the link's "
+    "rate (of the backends the better one), whichever is longer; in brackets its share of the measured time."
+)
+COMMUNICATION_COLUMNS = (
+    Column("Problem"),
+    Column("Contender"),
+    number("D"),
+    Column("Pass"),
+    number("device time", "ms"),
+    number("communicating", "ms"),
+    number("hidden"),
+    number("sent", "MB"),
+    number("least", "ms"),
+)
 
 
 class Scaled(msgspec.Struct, frozen=True):
@@ -82,3 +116,52 @@ def _divided(estimate: Estimate, by: int) -> Estimate:
         high=estimate.high / by,
         by_process=tuple(each / by for each in estimate.by_process),
     )
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """A line for each row of several devices that has a base, then one for each of their passes."""
+    found = scaled(rows, run.links)
+    if not found:
+        return []
+    names = [name for name in PASSES if any(name in each.speed_up for each in found)]
+    disturbed = any(ratio.busy for each in found for ratio in each.speed_up.values())
+    heads = (Column("Problem"), Column("Contender"), Column("Compared with"), number("D"))
+    speedups = Table((*heads, *map(number, names), number("peak")), [speedup_line(each, names) for each in found])
+    passes = [pass_line(each, name) for each in found for name in names if name in each.speed_up]
+    links = [f"{link.backend}, {roofline.link_line(link)}." for link in run.links]
+    return [
+        Section("Several devices", [NOTE, BUSY_NOTE if disturbed else ""], [speedups]),
+        Section("Communication of several devices", [COMMUNICATION], [Table(COMMUNICATION_COLUMNS, passes)], links),
+    ]
+
+
+def speedup_line(each: Scaled, names: Sequence[PassName]) -> list[str]:
+    """One row beside its base."""
+    contenders = (code(each.row.contender.name), code(each.base.contender.name))
+    speedups = (speedup_cell(each, name) for name in names)
+    return [each.base.problem.label, *contenders, str(each.row.problem.devices), *speedups, share(each.peak)]
+
+
+def speedup_cell(each: Scaled, name: PassName) -> str:
+    """Speedup and efficiency of a pass, marked where the machine was busy."""
+    if name not in each.speed_up:
+        return fmt.NONE
+    speedup = each.speed_up[name]
+    return f"{fmt.ratio(speedup)} ({fmt.percent(each.efficiency[name].median)})" + f"\n{BUSY}" * speedup.busy
+
+
+def pass_line(each: Scaled, name: PassName) -> list[str]:
+    """What one pass of a row communicates, and its least time."""
+    row, result = each.row, each.row.passes[name]
+    time_s, least, sent_s = device_time(result).median, each.least_s.get(name), result.communication_s
+    return [
+        each.base.problem.label,
+        code(row.contender.name),
+        str(row.problem.devices),
+        name,
+        fmt.ms(time_s),
+        fmt.NONE if sent_s is None else fmt.ms(sent_s),
+        fmt.percent(result.hidden_s / sent_s) if sent_s and result.hidden_s is not None else fmt.NONE,
+        fmt.megabytes(sent_bytes(row.contender.variant, row.problem, name)),
+        fmt.NONE if least is None else f"{fmt.ms(least)} ({fmt.percent(least / time_s)})",
+    ]

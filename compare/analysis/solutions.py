@@ -1,26 +1,25 @@
-"""What the terminal and the Markdown report say about solutions."""
+"""What each alternative to materialised float32 scores saves, in time and in memory, compared with naive attention."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Literal
 
 import msgspec
-from msgspec.structs import replace
 
 from compare.analysis import circumstances
 from compare.analysis import text as fmt
 from compare.analysis.accuracy import worst_of
-from compare.analysis.memory import is_misfit
-from compare.analysis.mix import labels
-from compare.analysis.text import listed
+from compare.analysis.sections import Column, Section, Table, code, number
+from compare.analysis.text import kind_of
 from compare.maths.prediction import score_bytes
 from compare.results.rows import measurements
 from compare.schema.contract import parse_mask
-from compare.schema.records import PASSES, Contender, Measurement, PassName, PassResult, Problem, Row, TensorError
+from compare.schema.records import PASSES, Measurement, PassName, PassResult, Problem, Row, Run, TensorError
 from compare.stats.estimates import Estimate, device_time, paired_ratio, trusted, unpaired_ratio
 
+ORDER = 20
 SameFunction = Literal["the same", "a rounding", "another"]
 
 FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
@@ -61,9 +60,9 @@ class Solution(msgspec.Struct, frozen=True):
 
 
 def remedies_of(row: Measurement) -> tuple[str, ...]:
-    """The names of the remedies that a row applies; none for plain naive attention in float32.
+    """The names of the solutions that a row applies; none for plain naive attention in float32.
 
-    None either for what holds all scores under a sparse mask: that is another function and no way out.
+    None either for a variant that stores all scores under a sparse mask: another function, and no memory is saved.
     """
     variant = row.ran or row.contender.variant
     found = [BY_VARIANT[variant]] if variant in BY_VARIANT else []
@@ -87,7 +86,7 @@ def function_of(row: Measurement, base: Measurement) -> SameFunction:
 
 
 def solutions(rows: Iterable[Row]) -> list[Solution]:
-    """Every row that applies a remedy and has a base, in the order of the rows."""
+    """Every row that applies a solution and has a base, in the order of the rows."""
     known = [row for row in measurements(rows) if trusted(row) and row.problem.devices == 1]
     bases: dict[tuple[object, ...], list[Measurement]] = {}
     for row in known:
@@ -109,7 +108,7 @@ def base_of(row: Measurement, bases: Sequence[Measurement]) -> Measurement | Non
     """Of naive float32 of the same backend at the same sizes that of the same mode if there is one, and the same mask.
 
     Of float32 in the same matmul precision; of 16 bits it is IEEE where that was measured.
-    A sparse variant's base is dense: the same mask computed naively is no way out of the O(T^2) wall.
+    A sparse variant's base is dense: the same mask computed naively stores all T x T scores too.
     """
     masks = ("causal", "full") if _sparse(row.problem) else (row.problem.mask,)
     single = row.problem.dtype == "float32"
@@ -160,7 +159,7 @@ def highest(row: Measurement) -> PassResult | None:
 
 
 def peaks(row: Measurement, base: Measurement) -> tuple[int | None, int | None]:
-    """The highest peak of each, weighed in one way: as reported if by one source, else by what XLA planned for both."""
+    """The highest peak of each, measured in one way: as reported if by one source, else as XLA planned both."""
     one, other = highest(row), highest(base)
     if one is None or other is None:
         return None, None
@@ -194,58 +193,16 @@ def for_time(found: Iterable[Solution]) -> list[Solution]:
     return sorted(found, key=lambda each: device_time(each.row.passes[[*each.times][-1]]).median if each.times else inf)
 
 
-class WayOut(msgspec.Struct, frozen=True):
-    """Contenders for which a problem was too large, and remedies that fit at its sizes, least memory first.
-
-    ``flash_tried``: fused attention was run there, whatever became of it.
-    """
-
-    problem: Problem
-    stuck: tuple[Contender, ...]
-    fitting: tuple[Measurement, ...]
-    flash_tried: bool
-
-
-def out_of_memory(row: Row) -> bool:
-    """Whether a case gave no numbers for want of memory."""
-    return not isinstance(row, Measurement) and is_misfit(row)
-
-
-def ways_out(
-    rows: Iterable[Row],
-    too_large: Callable[[Row], bool] = out_of_memory,
-    fits: Callable[[Measurement], bool] = trusted,
-) -> list[WayOut]:
-    """One for each problem that was too large for someone; a remedy may have another dtype, but not another mask."""
-    groups: dict[Problem, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(replace(row.problem, dtype="float32", matmul_precision="ieee"), []).append(row)
-    return [way for group in groups.values() for way in _of(group, too_large, fits)]
-
-
-def _of(
-    group: Sequence[Row], too_large: Callable[[Row], bool], fits: Callable[[Measurement], bool]
-) -> Iterable[WayOut]:
-    """The ways out at the same sizes, one for each precision in which there is no way through."""
-    stuck: dict[Problem, list[Contender]] = {}
-    for row in filter(too_large, group):
-        stuck.setdefault(row.problem, []).append(row.contender)
-    found = [row for row in group if isinstance(row, Measurement) and remedies_of(row) and fits(row)]
-    tried = any(BY_VARIANT.get(row.contender.variant) == FLASH for row in group)
-    for problem, contenders in stuck.items():
-        yield WayOut(problem, tuple(contenders), tuple(for_least_memory(found)), tried)
-
-
 UNPAIRED = "*"
 LEAST = 0.001
-MOST_NAMES = 3  # that are spelled out where a list of them stands elsewhere too
 NOTE = (
-    "Against naive attention in float32, in the same framework and at the same sizes (in the same mode where that was "
-    "measured; of a sparse mask against dense causal attention): device time, the highest peak of the passes and the "
-    f"saved bytes as ratios, below 1 is better; {UNPAIRED}: measured one after the other and not in turns. A ratio of "
-    "peaks has both weighed in one way: in JAX on a CPU by XLA's buffer assignment where one has no growth. "
-    "Error: row-relative, of the tensor nearest to its allowance. Function: the same as naive, a rounding of it "
-    "(16-bit inputs), or another (a sparse mask shows fewer keys). Sorted by ms and MB, so across frameworks too."
+    "Each row is compared with naive float32 attention of the same framework at the same sizes, in the same mode where "
+    "that was measured. A sparse mask is compared with dense causal attention. Device time, the highest peak of the "
+    f"passes and saved bytes are ratios: below 1 is better. `{UNPAIRED}`: the two were measured one after the other, "
+    "not in turns. Both peaks of a ratio are measured in the same way: in JAX on a CPU by XLA's buffer assignment "
+    "where one has no growth. Error: row-relative, of the tensor nearest to its allowance. Function: the same as "
+    "naive, a rounding of it (16-bit inputs), or another (a sparse mask shows fewer keys). Rows are sorted by MB or "
+    "ms, across frameworks."
 )
 
 
@@ -256,7 +213,7 @@ def sizes(group: Sequence[Solution]) -> str:
 
 
 def bases(group: Sequence[Solution]) -> str:
-    """What the solutions are held against, with the precision of its products."""
+    """What the solutions are compared with, and the precision of its matrix products."""
     precisions = dict.fromkeys(each.base.problem.matmul_precision for each in group)
     return f"naive float32 {' and '.join(precisions)}"
 
@@ -280,50 +237,61 @@ def absolute_time(each: Solution, name: PassName) -> str:
     return f"{fmt.ms(device_time(each.row.passes[name]).median)} ms" if name in each.times else fmt.NONE
 
 
-def way_text(found: Sequence[WayOut]) -> list[str]:
-    """Who did not fit, and what did; problems of which the same is to say together."""
-    groups: dict[tuple[str, str], list[Problem]] = {}
-    for each in found:
-        first, *others = [contender.name for contender in each.stuck]
-        stuck = listed([first, *others] if len(others) < MOST_NAMES else [first, f"{len(others)} more"])
-        groups.setdefault((stuck, _way(each)), []).append(each.problem)
-    return [fmt.one_line(f"{stuck}: {way} [{labels(where)}]") for (stuck, way), where in groups.items()]
-
-
-def _way(found: WayOut) -> str:
-    """What fits in place of that, or what is worth a try."""
-    untried = f"{FLASH} holds no T x T matrix: try --variant fused"
-    if not found.fitting:
-        longest = "no remedy that was run there fits either; --max-seq-len finds the longest sequence that does"
-        return f"too large for memory; {longest if found.flash_tried else untried}"
-    fitting = dict.fromkeys(_fitting(row, found.problem) for row in found.fitting)
-    return f"too large for memory; there {listed([*fitting])} fit{'s' if len(fitting) == 1 else ''}" + (
-        "" if found.flash_tried else f"; {untried}"
-    )
-
-
-def _fitting(row: Measurement, instead_of: Problem) -> str:
-    dtype = f" {row.problem.dtype}" if row.problem.dtype != instead_of.dtype else ""
-    peak = circumstances.peak(row.passes.values())
-    return f"{row.contender.name}{dtype} ({' and '.join(remedies_of(row))}, peak {peak} MB)"
-
-
-def summary(rows: Iterable[Row]) -> list[str]:
-    """Of each framework at the largest size, what saves most memory and what saves most time."""
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """The largest size sorted by memory and by time, the other sizes folded; in brief, the best of each framework."""
     groups = by_sizes(solutions(rows))
     if not groups:
         return []
-    lines = [f"{sizes(groups[0])}, against {bases(groups[0])} ({UNPAIRED}: not in turns):"]
-    for home in dict.fromkeys(each.row.contender.home for each in groups[0]):
-        own = [each for each in groups[0] if each.row.contender.home == home]
-        lines += [f"least memory: {_said(for_memory(own)[0])}", f"least time: {_said(for_time(own)[0])}"]
+    largest, *others = groups
+    tables = [
+        table(for_memory(largest), f"Least memory first: {titled(largest)}"),
+        table(for_time(largest), "Least time first"),
+        *(table(for_memory(group), titled(group), folded=True) for group in others),
+    ]
+    return [Section("Solutions", [NOTE], tables, brief=brief(largest))]
+
+
+def titled(group: Sequence[Solution]) -> str:
+    """The sizes of a group, and what it is compared with."""
+    return f"{sizes(group)}, compared with {bases(group)}"
+
+
+def table(group: Sequence[Solution], title: str, folded: bool = False) -> Table:
+    """A line for each solution, with the passes that at least one of them has."""
+    passes = [name for name in PASSES if any(name in each.times for each in group)]
+    heads = (Column("Solution"), Column("Contender"), Column("Problem"), *map(number, passes))
+    columns = (*heads, number("peak"), number("saved"), number("error"), Column("function"))
+    return Table(columns, [line(each, passes) for each in group], title, folded=folded)
+
+
+def line(each: Solution, passes: Sequence[PassName]) -> list[str]:
+    """One solution."""
+    return [
+        ", ".join(each.remedies),
+        code(each.row.contender.name) + (f" ran {code(each.row.ran)}" if each.row.ran else ""),
+        kind_of(each.row.problem),
+        *(f"{absolute_time(each, name)}\n{time(each, name)}" for name in passes),
+        f"{circumstances.peak(each.row.passes.values())} MB\n{share(each.peak)}",
+        share(each.saved),
+        fmt.error(each.worst.max_error if each.worst else None),
+        each.function,
+    ]
+
+
+def brief(group: Sequence[Solution]) -> list[str]:
+    """Of each framework, what saves most memory and what saves most time."""
+    lines = [f"{titled(group)} ({UNPAIRED}: not measured in turns):"]
+    for home in dict.fromkeys(each.row.contender.home for each in group):
+        own = [each for each in group if each.row.contender.home == home]
+        lines += [f"least memory: {words(for_memory(own)[0])}", f"least time: {words(for_time(own)[0])}"]
     return lines
 
 
-def _said(each: Solution) -> str:
+def words(each: Solution) -> str:
+    """A solution with its peak and the time of its last pass."""
     longest = [name for name in PASSES if name in each.times][-1:]
     times = "".join(f", {name} {time(each, name)}" for name in longest)
-    ran = f" (ran {each.row.ran})" if each.row.ran else ""
+    ran = f" (ran {code(each.row.ran)})" if each.row.ran else ""
     where = f"{each.row.problem.mask} {each.row.problem.dtype}"
     peak = f"{circumstances.peak(each.row.passes.values())} MB ({share(each.peak)})"
-    return f"{each.row.contender.name}{ran} {where}: peak {peak}{times}; function: {each.function}"
+    return f"{code(each.row.contender.name)}{ran} {where}: peak {peak}{times}; function: {each.function}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import floor, isfinite, log10
 
 from compare.profile.kinds import Kind
-from compare.schema.records import Contender
+from compare.schema.records import Contender, Problem
 from compare.stats.estimates import Estimate
 
 NONE = "–"
@@ -150,6 +150,12 @@ def name_of(contender: Contender) -> str:
     """Mode and framework, with its release where several are compared: ``eager PyTorch``."""
     framework = FRAMEWORKS.get(contender.backend, contender.backend)
     return MODES.get(contender.mode, f"{contender.mode} ") + " ".join(filter(None, (framework, contender.release)))
+
+
+def kind_of(problem: Problem) -> str:
+    """Mask, dtype and precision of a problem: what it is besides its sizes."""
+    precision = f" {problem.matmul_precision}" if problem.dtype == "float32" else ""
+    return f"{problem.mask} {problem.dtype}{precision}"
 
 
 def opening(name: str) -> str:

@@ -10,14 +10,13 @@ import msgspec
 from msgspec.structs import replace
 from rich.console import Console
 
-from compare.analysis import circumstances, longest
+from compare.analysis import longest
 from compare.cli.study import run_record, terminable
 from compare.measure.search import RECORDS, Reach, Search
 from compare.plan.cases import Plan
-from compare.render import longest_table
-from compare.schema.records import Problem, Run
+from compare.render import markdown_text, terminal
+from compare.schema.records import Run
 
-UNUSED = ("incomplete", "budget", "processes", "cache", "seed", "passes")  # settings without a part in a search
 REPORT = "max_seq_len.md"
 
 
@@ -38,9 +37,7 @@ def run(plan: Plan, most: int, console: Console) -> bool:
         except KeyboardInterrupt:
             interrupted = True
             console.print("interrupted: the finished answers are kept")
-    for group in by_problem(found):
-        console.print()
-        console.print(longest_table.terminal(group))
+    terminal.show(longest.sections(found), console)
     console.print(f"\n{plan.out / RECORDS}\n{plan.out / REPORT}", highlight=False, markup=False, soft_wrap=True)
     return interrupted
 
@@ -52,18 +49,10 @@ def narrator(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(text.ljust(console.width - 1)[: console.width - 1], end="\r", markup=False)
 
 
-def by_problem(found: Sequence[Reach]) -> list[list[Reach]]:
-    """The answers on each problem, whatever the lengths."""
-    groups: dict[Problem, list[Reach]] = {}
-    for each in found:
-        groups.setdefault(replace(each.problem, q_len=1, kv_len=1), []).append(each)
-    return list(groups.values())
-
-
 def write(record: Run, found: Sequence[Reach], out: Path) -> None:
     """Both files anew."""
     encoder = msgspec.json.Encoder()
     text = b"".join(encoder.encode(each) + b"\n" for each in (record, *found))
     (out / RECORDS).write_bytes(text)
-    facts = [f"{name}: {value}" for name, value in circumstances.facts(record, []) if name not in UNUSED]
-    (out / REPORT).write_text(longest_table.markdown(by_problem(found), facts), encoding="utf-8")
+    page = markdown_text.page(longest.TITLE, [longest.about(record), *longest.sections(found)])
+    (out / REPORT).write_text(page, encoding="utf-8")

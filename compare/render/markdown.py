@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.analysis import times
+from compare.analysis import accuracy, memory, scaling, solutions, times
+from compare.analysis.sections import Section
 from compare.analysis.times import Extent, compared
 from compare.render import markdown_costs as costs
-from compare.render import markdown_floor, markdown_scaling, markdown_solutions
-from compare.render import markdown_memory as memory
+from compare.render import markdown_floor, markdown_text
 from compare.render import markdown_reasons as reasons
 from compare.render import markdown_sections as sections
 from compare.render import markdown_tables as tables
@@ -29,15 +29,14 @@ def body(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") ->
         tables.side_by_side(rows, run.settings.same_within),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
         pictures,
-        markdown_solutions.solved(rows),
-        markdown_scaling.shared(run, rows),
+        *drawn(solutions.sections(run, rows)),
+        *drawn(scaling.sections(run, rows)),
         reasons.why(run, rows),
         tables.seed_tables(rows),
-        memory.analysis(rows),
+        *drawn(memory.sections(run, rows)),
         sections.performance(rows),
         markdown_floor.floors(run, rows),
-        memory.limits(rows),
-        sections.agreement(rows),
+        *drawn(accuracy.sections(run, rows)),
         sections.timed(rows, run.settings.same_within),
         sections.wall(rows),
         costs.costs(rows),
@@ -48,3 +47,8 @@ def body(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") ->
         sections.unmeasured(rows),
     ]
     return [part for part in parts if part]
+
+
+def drawn(found: Sequence[Section]) -> list[str]:
+    """What an analysis says, without the sections that say nothing."""
+    return [markdown_text.drawn(part) for part in found if not part.empty]

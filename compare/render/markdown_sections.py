@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.analysis import accuracy, circumstances, noise
+from compare.analysis import circumstances, noise
 from compare.analysis import text as fmt
 from compare.analysis import times as verdict_words
 from compare.analysis.times import Compared, Spread, counts, spreads
@@ -105,33 +105,6 @@ def spread_line(spread: Spread) -> list[str]:
     times = map(fmt.duration, (spread.fastest_s, spread.median_s, spread.slowest_s))
     where = (escape(spread.fastest.label), escape(spread.slowest.label))
     return [code(spread.contender.name), spread.pass_name, str(spread.problems), *times, *where]
-
-
-def agreement(rows: Sequence[Row]) -> str:
-    """Worst errors beside what is allowed, how much was checked, and the gap between contenders."""
-    errors = [error_line(worst) for worst in accuracy.worst_errors(rows)]
-    if not errors:
-        return section("Numeric agreement", "No row was checked.")
-    columns = ("Contender", "Tensor", ">Max error", ">allowed", ">RMS error", ">allowed", "Verdict")
-    gaps = ("Contender", ">Problems", ">Disagree", ">Slices checked", "Widest gap to", ">Gap", ">allowed")
-    note = "Row-relative errors against the float64 oracle: of all problems the one nearest to (or past) its allowance."
-    return section(
-        "Numeric agreement", note, table(columns, errors), table(gaps, map(checked_line, accuracy.checked(rows)))
-    )
-
-
-def error_line(worst: accuracy.WorstError) -> list[str]:
-    """One line of the table of errors."""
-    values = (worst.max_error, worst.allowed_max, worst.rms_error, worst.allowed_rms)
-    return [code(worst.contender.name), worst.tensor, *map(fmt.error, values), "ok" if worst.agrees else "WRONG"]
-
-
-def checked_line(checked: accuracy.Checked) -> list[str]:
-    """One line of the table of shares and gaps."""
-    share = f"{checked.checked_slices} of {checked.slices}"
-    other = code(checked.other) if checked.other else fmt.NONE
-    gap = map(fmt.error, (checked.other_error, checked.other_allowed))
-    return [code(checked.contender.name), str(checked.problems), str(checked.disagreeing), share, other, *gap]
 
 
 def timed(rows: Sequence[Row], same_within: float) -> str:

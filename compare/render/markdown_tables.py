@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from compare.analysis import circumstances
 from compare.analysis import text as fmt
 from compare.analysis.memory import seed_memory
+from compare.analysis.text import kind_of
 from compare.profile.kinds import NOT_NAIVE
 from compare.render.markdown_text import code, escape, section, table
 from compare.results.rows import by_contender, by_problem, measurements, outcome_of, passes_of
@@ -27,12 +28,6 @@ SEED_COLUMNS = (
     "Status",
 )
 FORMULA_COLUMNS = (">Forward by formula (MB)", ">Backward by formula (MB)")
-
-
-def kind_of(problem: Problem) -> str:
-    """What all problems of one table share, besides their sizes."""
-    precision = f" {problem.matmul_precision}" if problem.dtype == "float32" else ""
-    return f"{problem.mask} {problem.dtype}{precision}"
 
 
 def side_by_side(rows: Sequence[Row], same_within: float) -> str:

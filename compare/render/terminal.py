@@ -13,9 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compare.analysis import accuracy, circumstances, noise, roofline, sections, solutions, times
+from compare.analysis import accuracy, circumstances, memory, noise, roofline, sections, solutions, times
 from compare.analysis import text as fmt
-from compare.analysis.solutions import ways_out
 from compare.analysis.times import Extent, compared
 from compare.machine.load import BUSY_MACHINE
 from compare.profile.kinds import NOT_NAIVE
@@ -161,14 +160,12 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     found = compared(rows, run.settings.same_within)
     said = times.verdict_lines(found) + times.cautions(found, run.settings)
     print_list("Verdicts", said, console)
-    wrong = [row for row in measurements(rows) if row.agreement and not row.agreement.agrees]
-    print_list("Wrong numbers", [circumstances.wrong_line(row) for row in wrong], console)
+    print_briefs(accuracy.sections(run, rows), console)
     turned = times.wall_lines(found)
     print_list("Against the wall clock", [times.WALL_NOTE, *turned] if turned else [], console)
     several = [each for each in found if each.ratio.by_process]
     print_list("Processes", [times.process_note(several)] if several else [], console)
-    print_list("Solutions", solutions.summary(rows), console)
-    print_list("Too large for memory", solutions.way_text(ways_out(rows)), console)
+    print_briefs([*solutions.sections(run, rows), *memory.sections(run, rows)], console)
     print_list("Floor", roofline.summary(run, rows), console)
     print_list("What was timed", circumstances.timing_notes(rows, run.settings.same_within), console)
     print_list("Warnings", [circumstances.warning_line(noted) for noted in noise.warnings(rows)], console)
@@ -197,6 +194,12 @@ def print_tables(rows: Sequence[Row], settings: Settings, console: Console) -> N
             said = note
         console.print()
         console.print(problem_table(group, console.width, settings, notes=False))
+
+
+def print_briefs(found: Iterable[sections.Section], console: Console) -> None:
+    """What each section says in brief, those without it left out."""
+    for part in found:
+        print_list(part.title, map(unmarked, part.brief), console)
 
 
 def print_list(title: str, lines: Iterable[str], console: Console) -> None:

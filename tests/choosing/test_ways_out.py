@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from compare.analysis import solutions
-from compare.analysis.solutions import ways_out
+from compare.analysis.memory import way_text, ways_out
 from compare.cli.main import main
-from compare.render.markdown_text import escape
+from compare.render.markdown_text import marked
+from compare.render.terminal import unmarked
 from compare.schema.records import Measurement
 from tests.choosing.rows import FUSED, steady, written
 from tests.reports.rendered import page, printed
@@ -19,7 +19,7 @@ from tests.samples import EAGER, JAX, agreement, measurement, out_of_memory, pro
 LONG = problem(4096)
 HALF = replace(LONG, dtype="bfloat16", matmul_precision="default")
 FITS = "too large for memory; there torch:fused:compile bfloat16 (FlashAttention and mixed precision, peak 1.0 MB) fits"
-TRY = "too large for memory; FlashAttention holds no T x T matrix: try --variant fused"
+TRY = "too large for memory; FlashAttention stores no T x T matrix: try --variant fused"
 
 
 def light(row: Measurement) -> Measurement:
@@ -32,7 +32,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_what_is_over_the_limit_is_told_which_measured_remedy_is_not(
+def test_what_is_over_the_limit_is_told_which_measured_solution_is_not(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     rows = [steady(LONG, JAX), steady(LONG, EAGER), light(steady(HALF, FUSED)), steady(HALF, JAX)]
@@ -41,17 +41,19 @@ def test_what_is_over_the_limit_is_told_which_measured_remedy_is_not(
     text = said(capsys, written(tmp_path / "b", *rows[:2]), "--memory-limit", "10MB")
     assert f"{TRY} [B=4 T=4096" in text
     text = said(capsys, written(tmp_path / "c", *rows), "--memory-limit", "1kB")
-    assert "too large for memory; no remedy that was run there fits either; --max-seq-len finds the longest" in text
+    assert "too large for memory; no solution measured there fits either; --max-seq-len finds the longest" in text
     assert "too large" not in said(capsys, written(tmp_path / "d", *rows))
 
 
 def test_reports_say_what_fits_where_naive_does_not() -> None:
     lost = [out_of_memory(LONG, EAGER), skip(LONG, JAX, predicted_bytes=1)]
     rows = [*lost, light(measurement(HALF, FUSED))]
-    line = f"torch:naive:eager and jax:naive:jit: {FITS} [{LONG.label}]"
-    assert line in " ".join(printed(rows, 160).split())
-    assert escape(line) in page(rows)
-    assert f"torch:naive:eager and jax:naive:jit: {TRY} [{LONG.label}]" in solutions.way_text(ways_out(lost))
+    [line] = way_text(ways_out(rows))
+    assert unmarked(line) == f"torch:naive:eager and jax:naive:jit: {FITS} [{LONG.label}]"
+    assert unmarked(line) in " ".join(printed(rows, 160).split())
+    assert marked(line) in page(rows)
+    [line] = way_text(ways_out(lost))
+    assert unmarked(line) == f"torch:naive:eager and jax:naive:jit: {TRY} [{LONG.label}]"
 
 
 @pytest.mark.parametrize(
