@@ -275,8 +275,8 @@ def fitting_words(row: Measurement, instead_of: Problem) -> str:
 
 
 METHOD = (
-    "Exponent p of bytes ~ axis^p, by least squares in log-log space. A fit joins problems that differ in that axis "
-    "alone and whose memory was measured in the same way: one slope for all groups, one intercept for each. d_model "
+    "Exponent p of `bytes ~ axis^p`, by least squares in log-log space. A fit joins problems that differ in that axis "
+    "alone and whose memory was measured in the same way: one slope for all groups, one intercept for each. `d_model` "
     "varies by head size. A linear term hides a quadratic one at small sizes, so the last column gives the exponent "
     "between the two largest values."
 )
@@ -317,7 +317,14 @@ def growth_section(rows: Sequence[Row]) -> Section:
 def growth_line(fit: Growth) -> list[str]:
     """One line of the table of exponents."""
     between = f"{exponent_text(fit.local)} ({fit.between[0]} to {fit.between[1]})" if fit.between else fmt.NONE
-    return [code(fit.contender.name), fit.quantity, fit.axis, exponent_text(fit.exponent), str(fit.points), between]
+    return [
+        code(fit.contender.name),
+        fit.quantity,
+        code(fit.axis),
+        exponent_text(fit.exponent),
+        str(fit.points),
+        between,
+    ]
 
 
 def exponent_text(value: float | None) -> str:
@@ -331,7 +338,7 @@ def growth_words(fits: Sequence[Growth]) -> list[str]:
     for fit in fits:
         groups.setdefault((fit.contender.name, fit.axis), []).append(fit)
     return [
-        f"{code(name)}, in {axis}{span(group[0])}: {', '.join(map(worded, group))}."
+        f"{code(name)}, in {code(axis)}{span(group[0])}: {', '.join(map(worded, group))}."
         for (name, axis), group in groups.items()
     ]
 
@@ -350,8 +357,8 @@ def worded(fit: Growth) -> str:
 def unfitted(fits: Sequence[Growth]) -> str:
     """The axes along which nothing could be fitted."""
     known = {fit.axis for fit in fits if fit.exponent is not None}
-    missing = [axis for axis in AXES if axis not in known]
-    return f"No exponent for {listed(missing)}: only one value was measured." if missing else ""
+    missing = [code(axis) for axis in AXES if axis not in known]
+    return f"No exponent for {listed(missing)}: a fit needs two values." if missing else ""
 
 
 def limit_section(rows: Sequence[Row]) -> Section:
