@@ -7,11 +7,9 @@ variant is one file there with a function ``attention``.  CONTRIBUTING.md has bo
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compare.profile.timeline import Trace
@@ -23,13 +21,14 @@ if TYPE_CHECKING:
 
 
 class Backend(NamedTuple):
-    """One framework: its package here, the modules it needs, its modes (the default first), and how to install it.
+    """One framework: its name in sentences, its package, what it needs, its modes, how to install it.
 
-    ``gpu_modes``: those of its modes that need a GPU.  ``launcher``: the module that starts a process for each device
-    where several share a sequence, and its words before their number; without one a process has them all.  ``apart``:
-    a launcher likewise, where a process can have them all, and has unless this is asked for.
+    ``modes``: the default first.  ``gpu_modes``: those that need a GPU.  ``launcher``: the module that starts a process
+    for each device where several share a sequence, and its words before their number; without one a process has them
+    all.  ``apart``: a launcher likewise, where a process can have them all, and has unless this is asked for.
     """
 
+    title: str
     package: str
     requires: tuple[str, ...]
     modes: tuple[str, ...]
@@ -46,9 +45,10 @@ class Backend(NamedTuple):
 
 BACKENDS: dict[str, Backend] = {
     "jax": Backend(
-        "jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib", apart=("jax_attn.launcher",)
+        "JAX", "jax_attn", ("jax", "jaxlib"), ("jit",), ("jit",), "pip install jax jaxlib", apart=("jax_attn.launcher",)
     ),
     "torch": Backend(
+        "PyTorch",
         "torch_attn",
         ("torch",),
         ("eager", "compile", "graph"),
@@ -58,7 +58,6 @@ BACKENDS: dict[str, Backend] = {
         launcher=("torch.distributed.run", "--standalone", "--nproc-per-node"),
     ),
 }
-SEQUENCE_PARALLEL = ("ring", "allgather", "ulysses", "context_parallel")  # what several devices share
 
 
 class DeviceFacts(NamedTuple):
@@ -211,24 +210,3 @@ def backend(name: str) -> Backend:
 def missing_modules(name: str) -> list[str]:
     """The modules that the backend needs and this Python does not have."""
     return [module for module in backend(name).requires if find_spec(module) is None]
-
-
-def package_file(name: str, relative: str) -> Path | None:
-    """A path inside the backend's package, without importing it; None where it does not exist."""
-    spec = find_spec(backend(name).package)
-    roots = spec.submodule_search_locations if spec else None
-    paths = [Path(root) / relative for root in roots or ()]
-    return next((path for path in paths if path.exists()), None)
-
-
-def refuses(name: str, variant: str) -> bool:
-    """Whether a variant can say beforehand what it refuses: by a function ``refusal`` or ``chosen`` in its file."""
-    path = package_file(name, f"variants/{variant}.py")
-    body = ast.parse(path.read_text(encoding="utf-8")).body if path else []
-    return any(isinstance(node, ast.FunctionDef) and node.name in ("refusal", "chosen") for node in body)
-
-
-def variants(name: str) -> list[str]:
-    """Names of the backend's variants: its files in ``variants/``."""
-    folder = package_file(name, "variants")
-    return sorted(path.stem for path in folder.glob("[!_]*.py")) if folder else []

@@ -1,7 +1,8 @@
-"""A user's own attention as a contender: ``backend=path/to/file.py:function``, looked at before it is run.
+"""The variants of each framework, and functions of the user's own: what each says of itself, and what it refuses.
 
-The parent reads the file without running it; the worker loads it.  From there on it is judged, timed and reported like
-every variant.
+A variant is one file in ``variants/`` of a framework's package: a function ``attention`` and a literal ``VARIANT``.
+A user's own is ``backend=path/to/file.py:function``, where ``VARIANT`` may be left out.  Files are read, not imported:
+only the worker runs them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,100 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from compare.backends import BACKENDS, backend
+from compare.maths import zigzag
+from compare.schema.contract import Variant, unsupported
+from compare.schema.records import Problem
+
 SIGNATURE = "(q, k, v, *, mask, scale)"
+
+
+def package_file(name: str, relative: str) -> Path | None:
+    """A path inside the backend's package, without importing it; None where it does not exist."""
+    paths = (root / relative for root in _roots(backend(name).package))
+    return next((path for path in paths if path.exists()), None)
+
+
+@cache
+def _roots(package: str) -> list[Path]:
+    spec = find_spec(package)
+    return [Path(root) for root in (spec.submodule_search_locations if spec else None) or ()]
+
+
+def variants(name: str) -> list[str]:
+    """Names of the backend's variants: its files in ``variants/``."""
+    folder = package_file(name, "variants")
+    return sorted(path.stem for path in folder.glob("[!_]*.py")) if folder else []
+
+
+def sharing(name: str) -> list[str]:
+    """The backend's variants that run on several devices."""
+    return [variant for variant in variants(name) if (found := description(name, variant)) and found.exchange]
+
+
+def refuses(name: str, variant: str) -> bool:
+    """Whether a variant can say beforehand what it refuses: by a function ``refusal`` or ``chosen`` in its file."""
+    path = package_file(name, f"variants/{variant}.py")
+    body = ast.parse(path.read_text(encoding="utf-8")).body if path else []
+    return any(isinstance(node, ast.FunctionDef) and node.name in ("refusal", "chosen") for node in body)
+
+
+def description(name: str, variant: str) -> Variant | None:
+    """What a variant says of itself; None where it says nothing, or is not on this machine."""
+    known = None if is_own(variant) or name not in BACKENDS else package_file(name, f"variants/{variant}.py")
+    path = file_of(variant) if is_own(variant) else known
+    return _read(path) if path and path.is_file() else None
+
+
+@cache
+def _read(path: Path) -> Variant | None:
+    try:
+        return declared(ast.parse(path.read_text(encoding="utf-8")), path)
+    except (SyntaxError, ValueError):  # no description: `check` and the test of all descriptions say what is wrong
+        return None
+
+
+def declared(module: ast.Module, path: Path) -> Variant | None:
+    """The ``VARIANT`` of a file.  Raises ValueError where it is no literal, or its fields do not fit."""
+    for node in module.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANT":
+            if not isinstance(node.value, ast.Call) or node.value.args:
+                raise ValueError(f"{path}: expected VARIANT = Variant(...) with named fields")
+            try:
+                fields = {str(field.arg): ast.literal_eval(field.value) for field in node.value.keywords}
+                return msgspec.convert(fields, Variant)
+            except ValueError as error:  # msgspec's is one too
+                raise ValueError(f"{path}: VARIANT must be a literal of the fields of Variant: {error}") from error
+    return None
+
+
+def refusal(problem: Problem, name: str, variant: str) -> str:
+    """Why a variant does not run on a problem, by its description; empty where nothing speaks against it.
+
+    A user's own function without a description is tried on everything, and verification decides.
+    """
+    found = description(name, variant)
+    if found is None:
+        return "" if is_own(variant) else f"{variant}: {name} has no description of it (VARIANT), so nothing is known"
+    return unsupported(variant, found, problem.scores.mask) or _not_shared(problem, name, found)
+
+
+def _not_shared(problem: Problem, name: str, found: Variant) -> str:
+    if problem.devices == 1:
+        return ""
+    if not found.exchange:
+        return f"runs on one device; {problem.devices} devices share {', '.join(sharing(name))}"
+    if problem.layout != "btnh":
+        return f"several devices share layout btnh, not {problem.layout}"
+    lengths = zigzag.refusal(problem.q_len, problem.kv_len, problem.scores.mask, problem.devices)
+    by_heads = found.exchange == "all_to_all"
+    return lengths or (zigzag.heads_refused(problem.heads, problem.kv_heads, problem.devices) if by_heads else "")
 
 
 def is_own(variant: str) -> bool:
@@ -38,6 +128,7 @@ def check(variant: str) -> None:
         raise ValueError(f"{path}: cannot be read: {reason}") from error
     except SyntaxError as error:
         raise ValueError(f"{path}: line {error.lineno} is no Python: {error.msg}") from error
+    declared(tree, Path(path))
     functions = {node.name: node for node in _statements(tree.body) if isinstance(node, ast.FunctionDef)}
     if name not in functions:
         known = f"its functions are {', '.join(functions)[:200]}" if functions else "it defines no function"

@@ -19,7 +19,7 @@ from compare.schema.records import Failure, Measurement, Row, Run
 from compare.verify import process
 from tests.fake_attn.adapter import WORKERS
 
-FAKE = Backend("tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
+FAKE = Backend("NumPy", "tests.fake_attn", ("numpy",), ("eager",), ("eager",), "comes with the tests")
 FAKES = {"fake": FAKE, "fake2": FAKE}
 MARK = "FAKE_MARK"  # in the environment of everything that one test starts
 GOOD = ("fake:naive:eager", "fake:slow:eager", "fake2:naive:eager")

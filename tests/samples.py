@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from compare.backends import BACKENDS
 from compare.maths import prediction
+from compare.schema.contract import Variant
 from compare.schema.records import (
     PASSES,
     SCHEMA_VERSION,
@@ -26,6 +28,7 @@ from compare.schema.records import (
     Skip,
     TensorError,
 )
+from compare.variants import description
 
 JAX = Contender(backend="jax", variant="naive", mode="jit")
 EAGER = Contender(backend="torch", variant="naive", mode="eager")
@@ -188,3 +191,8 @@ def device(backend: str, versions: dict[str, str]) -> DeviceReport:
         import_s=0.8,
         start_s=0.2,
     )
+
+
+def described(variant: str) -> Variant | None:
+    """What a variant of either framework says of itself."""
+    return next((found for name in BACKENDS if (found := description(name, variant))), None)

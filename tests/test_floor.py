@@ -9,15 +9,16 @@ import pytest
 from msgspec.structs import replace
 
 from compare.analysis import roofline
-from compare.analysis.roofline import Rates, Work
+from compare.analysis.roofline import Rates
 from compare.machine import caches
+from compare.maths.traffic import Work, work
 from compare.profile.kinds import NOT_NAIVE
 from compare.render import markdown
 from compare.results import store
 from compare.schema.records import Contender, DeviceRate, Measurement, Notice, PassName, Problem, Row, Run
 from tests import samples
 from tests.reports.rendered import HOSTILE, printed
-from tests.samples import EAGER, JAX, measurement, problem
+from tests.samples import EAGER, JAX, described, measurement, problem
 
 GB, TFLOP = 1e9, 1e12
 # B=2, T=8, S=12, N=4, K=2, H=4, bfloat16: scores 2*4*8*12*2 = 1536 B; q, out 2*8*4*4*2 = 512 B; k, v 2*12*2*4*2 = 384 B
@@ -40,7 +41,7 @@ def part(rows: list[Row], *rates: DeviceRate) -> str:
 
 
 def work_of(where: Problem, name: PassName, variant: str = "naive") -> Work:
-    found = roofline.work(variant, where, name)
+    found = work(where, name, described(variant))
     assert found is not None
     return found
 
@@ -80,7 +81,7 @@ def test_checkpointing_adds_a_product_and_three_passes_to_the_training_passes() 
     plain, again = (work_of(GROUPED, "backward", variant) for variant in ("naive", "checkpoint"))
     assert again.size_bytes == plain.size_bytes + 3 * 1536
     assert again.flops == plain.flops + 2 * 2 * 4 * 8 * 12 * 4
-    assert roofline.work("checkpoint", GROUPED, "forward") == roofline.work("naive", GROUPED, "forward")
+    assert work_of(GROUPED, "forward", "checkpoint") == work_of(GROUPED, "forward")
 
 
 def test_a_sparse_variant_is_counted_by_the_blocks_that_it_computes() -> None:
@@ -105,7 +106,7 @@ def test_the_mask_does_not_change_what_naive_attention_does() -> None:
 
 def test_a_variant_without_a_count_has_no_figure() -> None:
     other = Contender(backend="jax", variant="naive2", mode="jit")
-    assert roofline.work("naive2", problem(), "step") is None
+    assert work(problem(), "step", described("naive2")) is None
     assert roofline.achieved(measurement(problem(), other), "step", Rates(1e9, 1e9)) is None
     assert "| `jax:naive2:jit` | forward | – | – | – | – | – |" in part([measurement(problem(), other)], rate())
     assert "not counted" in part([measurement(problem(), other)], rate())

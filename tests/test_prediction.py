@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from compare.maths.prediction import needed_bytes, score_bytes, seed_backward_bytes, seed_forward_bytes
 from compare.schema.records import PASSES
-from tests.samples import problem
+from tests.samples import described, problem
 
 # d_model, seq_len, batch_size, Forward Memory (MB), Backward Memory (MB), Attention Matrix (MB): the seed's results of
 # 2025-05-30 on a CPU, float32, one head; MB = 10^6 bytes.
@@ -56,6 +56,6 @@ def test_what_a_case_needs_covers_the_seeds_columns_and_grows_with_its_passes() 
 def test_each_further_layer_keeps_its_matrices_unless_it_is_checkpointed() -> None:
     one, three = problem(1024, 64), problem(1024, 64, layers=3)
     for variant, matrices in (("naive", 3), ("naive_lean", 1), ("checkpoint", 0)):
-        more = needed_bytes(three, ("step",), variant) - needed_bytes(one, ("step",), variant)
+        more = needed_bytes(three, ("step",), described(variant)) - needed_bytes(one, ("step",), described(variant))
         assert 2 * matrices * score_bytes(one) <= more < (2 * matrices + 1) * score_bytes(one)
     assert needed_bytes(three, ("forward",)) == needed_bytes(one, ("forward",))

@@ -12,7 +12,7 @@ from compare.stats import estimates
 from compare.worker import session as weighing
 from compare.worker.session import Session
 from tests import samples
-from tests.samples import JAX, measurement, pass_result, problem
+from tests.samples import EAGER, JAX, measurement, pass_result, problem
 
 CAUSAL = problem(1024, mask="causal")
 
@@ -84,8 +84,10 @@ def test_a_base_has_the_same_arithmetic_and_peaks_are_weighed_in_one_way() -> No
 
 def test_under_a_sparse_mask_only_what_does_not_hold_all_scores_is_a_way_out() -> None:
     masked = replace(CAUSAL, mask="window:64", dtype="bfloat16", matmul_precision="default")
-    names = ["naive", "naive_lean", "checkpoint", "fused_xla", "fused_chunked", "fused_flash"]
-    rows = [measurement(CAUSAL), *(measurement(masked, of(name)) for name in names)]
+    names = ["naive", "naive_lean", "checkpoint", "fused_xla", "fused_chunked"]
+    flash = replace(EAGER, variant="fused_flash")
+    rows = [measurement(CAUSAL), measurement(CAUSAL, EAGER), measurement(masked, flash)]
+    rows += [measurement(masked, of(name)) for name in names]
     rows += [replace(measurement(masked, of("fused")), ran="fused_chunked")]
     found = {each.row.contender.variant: each.remedies for each in solutions.solutions(rows)}
     skipping = ("FlashAttention", "sparse attention", "mixed precision")

@@ -1,4 +1,4 @@
-"""Do the numbers agree: the worst errors beside what is allowed, and the gaps between contenders."""
+"""The errors of each contender beside what is allowed, and how much was checked."""
 
 from __future__ import annotations
 

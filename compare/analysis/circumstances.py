@@ -1,4 +1,4 @@
-"""Sentences that the terminal and the Markdown report share: the circumstances of a run, and what was timed."""
+"""The circumstances of a run, and what was timed."""
 
 from __future__ import annotations
 

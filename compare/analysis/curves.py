@@ -1,4 +1,4 @@
-"""Rows -> time beside memory: which contenders nobody beats in both, as far as the intervals tell."""
+"""Rows -> what the plots draw: curves over the sequence length, memory inside one iteration, time beside memory."""
 
 from __future__ import annotations
 

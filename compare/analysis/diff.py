@@ -1,4 +1,4 @@
-"""The page of ``diff``: what differs between the runs, what got worse and better, what could not be compared."""
+"""``diff``: what changed from one run to another: times, memory, numbers, and cases that no longer run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows -> an entry for each pass with all that is known of it, for tables to sort, filter and read elsewhere."""
+"""Rows -> an entry for each pass with all that is known of it, for tables to sort and filter."""
 
 from __future__ import annotations
 

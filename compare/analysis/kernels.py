@@ -1,8 +1,4 @@
-"""Why two times differ: what ran in each contender's pass, and one sentence of plain words per comparison.
-
-The kernels are those of one profiled iteration.  Their shares of it are applied to the pass's median, so that the parts
-of a pass add up to the time that the report gives.  A sentence says only what these parts show.
-"""
+"""Why two times differ: the kernels that ran in each contender's pass, and one sentence per comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The longest sequence of which each contender runs a pass (``--max-seq-len``)."""
+"""The longest sequence that fits, for each contender."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How memory grows with the sizes of a problem, where it ended, and what fits there.  All words follow from numbers."""
+"""How memory grows with the sizes of a problem, and where it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from compare.analysis import circumstances
 from compare.analysis import text as fmt
 from compare.analysis.mix import labels
 from compare.analysis.sections import Column, Section, Table, code, number
-from compare.analysis.solutions import BY_VARIANT, FLASH, for_least_memory, remedies_of
+from compare.analysis.solutions import FLASH, for_least_memory, remedies_of, solution_of
 from compare.analysis.text import listed
 from compare.maths import prediction
 from compare.results.rows import by_contender, measurements, outcome_of, peak_bytes
@@ -238,7 +238,7 @@ def ways_at(
     for row in filter(too_large, group):
         stuck.setdefault(row.problem, []).append(row.contender)
     found = [row for row in group if isinstance(row, Measurement) and remedies_of(row) and fits(row)]
-    tried = any(BY_VARIANT.get(row.contender.variant) == FLASH for row in group)
+    tried = any(solution_of(row) == FLASH for row in group)
     for problem, contenders in stuck.items():
         yield WayOut(problem, tuple(contenders), tuple(for_least_memory(found)), tried)
 

@@ -1,10 +1,4 @@
-"""Sums over the problems of a mix, and their ratios: how many calls of each a job makes, times what a call takes.
-
-The interval of a sum comes from those of its parts: their arms, each weighed, are added in squares (MOVER: Zou and
-Donner 2008, doi:10.1002/sim.3095), for problems are measured one after the other and err by themselves.  What a
-process does to all its problems alike is no such error, so sums are formed within a process, and joined over processes
-as every other estimate is (compare.stats.estimates).
-"""
+"""A workload: which of the measured problems it calls and how often, what shall be short, and sums over them."""
 
 from __future__ import annotations
 

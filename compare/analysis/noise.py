@@ -1,4 +1,4 @@
-"""Rows -> what a report lists at its end: worst errors, median costs, warnings, and the rows without numbers."""
+"""The warnings of all rows, and the rows without numbers with their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of ``select``: for each choice the answer, the contenders side by side, where it flips, what is missing."""
+"""``select``: which contender for a workload, by how much, how sure, at what cost, and where that changes."""
 
 from __future__ import annotations
 

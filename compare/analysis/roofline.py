@@ -1,19 +1,21 @@
-"""What the terminal and the Markdown report say about the floor."""
+"""The roofline bound of a pass: the bytes and FLOPs that it needs over the rates of this device.
+
+Roofline (Williams, Waterman and Patterson 2009, doi:10.1145/1498765.1498785): moving and computing may overlap, so the
+slower of the two is the bound.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Literal
 
 import msgspec
 
 from compare.analysis import text as fmt
-from compare.backends import SEQUENCE_PARALLEL
-from compare.maths.prediction import input_bytes, output_bytes, score_bytes, score_share
+from compare.maths.traffic import Work, work
 from compare.profile.kinds import NOT_NAIVE
 from compare.results.rows import measurements
-from compare.schema.contract import parse_mask, visible_scores
 from compare.schema.records import (
     Contender,
     DeviceRate,
@@ -22,29 +24,16 @@ from compare.schema.records import (
     Measurement,
     PassName,
     Precision,
-    Problem,
     Row,
     Run,
 )
 from compare.stats.estimates import device_time, trusted
+from compare.variants import description
 
 Bound = Literal["memory", "compute"]
 
-# Passes over the score matrix.  Forward: QK^T written; read and the softmax written; read for PV.  Backward: P read for
-# dV; dP = dO V^T written; P and dP read and dS written; dS read for dQ and for dK.
-SCORE_PASSES: dict[PassName, int] = {"forward": 4, "backward": 7, "step": 11}
-PRODUCTS: dict[PassName, int] = {"forward": 2, "backward": 4, "step": 6}
 # What is less than so many times the last-level cache is served from the cache in good part from pass to pass.
 OVER_CACHE = 4
-
-
-class Work(msgspec.Struct, frozen=True):
-    """What a pass must move and compute: ``once_bytes`` of inputs and results, the rest passes over score matrices."""
-
-    size_bytes: int
-    flops: int
-    once_bytes: int
-    matrix_bytes: int
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -63,61 +52,6 @@ class Achieved(msgspec.Struct, frozen=True):
     floor_s: float | None = None
     bound: Bound | None = None
     share: float | None = None
-
-
-def of_scores(problem: Problem, name: PassName, share: float, score_passes: int, products: int) -> Work:
-    """A share of the scores, so many times past memory and in so many products, and what no variant can do without.
-
-    Forward reads q, k, v and writes the output; backward reads these and dO and writes dQ, dK and dV.
-    """
-    inputs, output, scores = input_bytes(problem), output_bytes(problem), score_bytes(problem) // problem.devices
-    once: dict[PassName, int] = {"forward": inputs + output, "backward": 2 * inputs + output}
-    once["step"] = once["forward"] + once["backward"]
-    product = 2 * problem.batch * problem.heads * problem.q_len * problem.kv_len * problem.head_dim // problem.devices
-    moved = once[name] + int(share * score_passes * scores)
-    return Work(moved, int(share * products * product), once[name], int(share * scores))
-
-
-def naive(variant: str, problem: Problem, name: PassName) -> Work:
-    """Scores pass through memory, the whole T x S whatever the mask, or the part that a sparse variant computes."""
-    return of_scores(problem, name, score_share(variant, problem), SCORE_PASSES[name], PRODUCTS[name])
-
-
-def checkpoint(variant: str, problem: Problem, name: PassName) -> Work:
-    """As naive, and the probabilities once more where it trains: one product and three passes over the scores."""
-    again = 0 if name == "forward" else 1
-    share = score_share(variant, problem)
-    return of_scores(problem, name, share, SCORE_PASSES[name] + 3 * again, PRODUCTS[name] + again)
-
-
-def fused(variant: str, problem: Problem, name: PassName) -> Work:
-    """No scores in memory; of what the mask shows QK^T once more in the training passes (Dao et al. 2022)."""
-    again = 0 if name == "forward" else 1
-    shown = visible_scores(parse_mask(problem.mask), problem.q_len, problem.kv_len)
-    return of_scores(problem, name, shown / (problem.q_len * problem.kv_len), 0, PRODUCTS[name] + again)
-
-
-# A variant without an entry has no figure.  `fused` has that of the variant that it ran.
-COUNTS: dict[str, Callable[[str, Problem, PassName], Work]] = {
-    **dict.fromkeys(("naive", "naive_lean", "fused_xla", "window", "strided"), naive),
-    "checkpoint": checkpoint,
-    **dict.fromkeys(("fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash", "flex", "varlen"), fused),
-    **dict.fromkeys(("tokamax_mosaic", "tokamax_triton", *SEQUENCE_PARALLEL), fused),
-}
-
-
-def work(variant: str, problem: Problem, name: PassName) -> Work | None:
-    """Bytes and FLOPs of one iteration of a pass, all layers, one device's share; None where no count is known."""
-    count = COUNTS.get(variant)
-    if count is None:
-        return None
-    layer = count(variant, problem, name)
-    return Work(
-        problem.layers * layer.size_bytes,
-        problem.layers * layer.flops,
-        problem.layers * layer.once_bytes,
-        layer.matrix_bytes,
-    )
 
 
 def best_rates(rates: Iterable[DeviceRate], dtype: Dtype, precision: Precision) -> Rates:
@@ -157,7 +91,7 @@ def floor(work: Work, rates: Rates) -> tuple[float, Bound] | None:
 
 def work_of(row: Measurement, name: PassName) -> Work | None:
     """The work of what the row ran."""
-    return work(row.ran or row.contender.variant, row.problem, name)
+    return work(row.problem, name, description(row.contender.backend, row.ran or row.contender.variant))
 
 
 def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:

@@ -1,4 +1,4 @@
-"""What several devices gain that share a sequence, compared with one device at the same sizes."""
+"""What several devices that share a sequence gain over one device at the same sizes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from compare.maths.traffic import sent_bytes
 from compare.results.rows import measurements
 from compare.schema.records import PASSES, LinkRate, Measurement, PassName, Row, Run
 from compare.stats.estimates import Estimate, busy, device_time, trusted, unpaired_ratio
+from compare.variants import description
 
 ORDER = 30
 NOTE = (
@@ -103,9 +104,15 @@ def beside(row: Measurement, base: Measurement, link_bytes_per_s: float | None =
 
 def least_s(row: Measurement, base: Measurement, name: PassName, link_bytes_per_s: float | None) -> float | None:
     """The least time of a pass of so many devices, as `Scaled` says; None where sending or the link is not known."""
-    sent = sent_bytes(row.contender.variant, row.problem, name)
+    bytes_sent = sent(row, name)
     computing_s = device_time(base.passes[name]).median / row.problem.devices
-    return None if sent is None or link_bytes_per_s is None else max(computing_s, sent / link_bytes_per_s)
+    return None if bytes_sent is None or link_bytes_per_s is None else max(computing_s, bytes_sent / link_bytes_per_s)
+
+
+def sent(row: Measurement, name: PassName) -> int | None:
+    """Bytes that each device sends in a pass, by the scheme of the row's variant."""
+    found = description(row.contender.backend, row.contender.variant)
+    return sent_bytes(found.exchange, row.problem, name) if found else None
 
 
 def _divided(estimate: Estimate, by: int) -> Estimate:
@@ -162,6 +169,6 @@ def pass_line(each: Scaled, name: PassName) -> list[str]:
         fmt.ms(time_s),
         fmt.NONE if sent_s is None else fmt.ms(sent_s),
         fmt.percent(result.hidden_s / sent_s) if sent_s and result.hidden_s is not None else fmt.NONE,
-        fmt.megabytes(sent_bytes(row.contender.variant, row.problem, name)),
+        fmt.megabytes(sent(row, name)),
         fmt.NONE if least is None else f"{fmt.ms(least)} ({fmt.percent(least / time_s)})",
     ]

@@ -1,4 +1,8 @@
-"""What each alternative to materialised float32 scores saves, in time and in memory, compared with naive attention."""
+"""What each solution for the O(T^2) memory did, compared with naive float32 attention at the same sizes.
+
+The solutions are those of the starting document: FlashAttention, gradient checkpointing, sparse attention and mixed
+precision; and the lean naive variant.
+"""
 
 from __future__ import annotations
 
@@ -15,30 +19,14 @@ from compare.analysis.sections import Column, Section, Table, code, number
 from compare.analysis.text import kind_of
 from compare.maths.prediction import score_bytes
 from compare.results.rows import measurements
-from compare.schema.contract import parse_mask
 from compare.schema.records import PASSES, Measurement, PassName, PassResult, Problem, Row, Run, TensorError
 from compare.stats.estimates import Estimate, device_time, paired_ratio, trusted, unpaired_ratio
+from compare.variants import description
 
 ORDER = 20
 SameFunction = Literal["the same", "a rounding", "another"]
 
-FLASH, CHECKPOINT, SPARSE, MIXED, LEAN = (
-    "FlashAttention",
-    "gradient checkpointing",
-    "sparse attention",
-    "mixed precision",
-    "lean naive",
-)
-BY_VARIANT = {
-    **dict.fromkeys(("fused", "fused_chunked", "fused_cudnn", "fused_efficient", "fused_flash"), FLASH),
-    **dict.fromkeys(("flex", "varlen", "tokamax_mosaic", "tokamax_triton"), FLASH),
-    "checkpoint": CHECKPOINT,
-    "naive_lean": LEAN,
-    "window": SPARSE,
-    "strided": SPARSE,
-}
-# Fused kernels that skip what a window hides; the others compute all of it and mask the most.
-SKIPS_WINDOW = ("jax:fused_chunked", "jax:fused_cudnn", "torch:flex", "torch:varlen")
+FLASH, SPARSE, MIXED = "FlashAttention", "sparse attention", "mixed precision"
 PREFERRED = ("ieee", "tf32", "default")  # arithmetic of a base; the default is another one in each framework
 
 
@@ -59,20 +47,27 @@ class Solution(msgspec.Struct, frozen=True):
     worst: TensorError | None
 
 
+def solution_of(row: Row) -> str:
+    """The solution that the variant of a row is, by its description; empty for none."""
+    ran = row.ran if isinstance(row, Measurement) else ""
+    found = description(row.contender.backend, ran or row.contender.variant)
+    if found is None or (found.solution_modes and row.contender.mode not in found.solution_modes):
+        return ""
+    return found.solution
+
+
 def remedies_of(row: Measurement) -> tuple[str, ...]:
     """The names of the solutions that a row applies; none for plain naive attention in float32.
 
     None either for a variant that stores all scores under a sparse mask: another function, and no memory is saved.
     """
-    variant = row.ran or row.contender.variant
-    found = [BY_VARIANT[variant]] if variant in BY_VARIANT else []
-    if variant == "naive_lean" and row.contender.mode in ("compile", "graph"):  # where it is naive itself
-        found = []
+    found = [solution_of(row)] if solution_of(row) else []
     if _sparse(row.problem):
         if not {FLASH, SPARSE} & set(found):
             return ()
-        windowed = parse_mask(row.problem.mask).kind == "window"
-        found += [SPARSE] if windowed and f"{row.contender.backend}:{variant}" in SKIPS_WINDOW else []
+        described = description(row.contender.backend, row.ran or row.contender.variant)
+        skips = described is not None and row.problem.scores.mask.kind in described.skips
+        found += [SPARSE] if skips and SPARSE not in found else []
     if row.problem.dtype != "float32":
         found.append(MIXED)
     return tuple(found)
@@ -126,7 +121,7 @@ def base_of(row: Measurement, bases: Sequence[Measurement]) -> Measurement | Non
 
 
 def _sparse(problem: Problem) -> bool:
-    return parse_mask(problem.mask).kind in ("window", "strided")
+    return problem.scores.mask.kind in ("window", "strided")
 
 
 def _sizes(row: Measurement) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What a contender costs from nothing to steady state, and after how many calls compiling has paid for itself."""
+"""What a contender costs from import to steady state, and after how many calls compiling pays."""
 
 from __future__ import annotations
 

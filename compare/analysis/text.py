@@ -1,4 +1,4 @@
-"""Plain words for what a report's sentences speak of: contenders, kinds of kernels, counts."""
+"""Numbers and names as short text, the same in every report: times in ms, sizes in MB (10^6 bytes)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from math import floor, isfinite, log10
 
+from compare.backends import BACKENDS
 from compare.profile.kinds import Kind
 from compare.schema.records import Contender, Problem
 from compare.stats.estimates import Estimate
@@ -118,7 +119,6 @@ def plural(count: int, noun: str, many: str = "") -> str:
     return f"{count} {noun if count == 1 else many or noun + 's'}"
 
 
-FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
 MODES = {"eager": "eager ", "compile": "compiled ", "graph": "graph-launched ", "jit": ""}
 MOST_KINDS = 3
 KINDS: dict[Kind, str] = {
@@ -139,7 +139,7 @@ KINDS: dict[Kind, str] = {
 def names_of(one: Contender, other: Contender) -> tuple[str, str]:
     """Two contenders in plain words; as on the command line where the words would not tell them apart."""
     plain = (name_of(one), name_of(other))
-    if one.backend not in FRAMEWORKS or other.backend not in FRAMEWORKS or plain[0] == plain[1]:
+    if one.backend not in BACKENDS or other.backend not in BACKENDS or plain[0] == plain[1]:
         return one.name, other.name
     if one.variant == other.variant:
         return plain
@@ -148,7 +148,7 @@ def names_of(one: Contender, other: Contender) -> tuple[str, str]:
 
 def name_of(contender: Contender) -> str:
     """Mode and framework, with its release where several are compared: ``eager PyTorch``."""
-    framework = FRAMEWORKS.get(contender.backend, contender.backend)
+    framework = BACKENDS[contender.backend].title if contender.backend in BACKENDS else contender.backend
     return MODES.get(contender.mode, f"{contender.mode} ") + " ".join(filter(None, (framework, contender.release)))
 
 

@@ -1,4 +1,4 @@
-"""What the terminal and the Markdown report say about verdicts."""
+"""Who is faster: device times compared within each problem, and how they spread over the problems."""
 
 from __future__ import annotations
 

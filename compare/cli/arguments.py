@@ -1,4 +1,4 @@
-"""What the parsers of all commands share: errors in one line, and arguments that several commands take."""
+"""The options of all commands: names, help, and one-line errors."""
 
 from __future__ import annotations
 

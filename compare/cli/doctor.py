@@ -1,4 +1,4 @@
-"""``python -m compare doctor``: what is installed, what each framework sees, and whether it tells the truth."""
+"""``doctor``: what is installed, what each framework sees, whether its profiler is right, and what else runs here."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.analysis.text import listed, one_line, plural
-from compare.backends import BACKENDS, missing_modules, variants
+from compare.backends import BACKENDS, missing_modules
 from compare.machine.memory import available_bytes
 from compare.measure import runner
 from compare.plan import cases
@@ -14,22 +14,19 @@ from compare.plan.cases import Plan
 from compare.plan.presets import PRESETS
 from compare.schema.contract import MASKS
 from compare.schema.records import DTYPES, PASSES, PRECISIONS, Case
+from compare.variants import description, variants
 
 
 def show_choices(console: Console) -> int:
     """Every backend with its variants and modes, and the values of the other options."""
-    table = Table(
-        "backend",
-        "variants",
-        "modes",
-        "here",
-        title="Contenders: backend:variant:mode, @python behind it",
-        title_justify="left",
-    )
+    table = Table("backend", "modes", "here", title="Contenders: backend:variant:mode", title_justify="left")
     for name, entry in BACKENDS.items():
         missing = missing_modules(name)
-        here = f"not installed: {entry.install}" if missing else "installed"
-        table.add_row(name, " ".join(variants(name)), " ".join(entry.modes), here)
+        table.add_row(name, " ".join(entry.modes), f"not installed: {entry.install}" if missing else "installed")
+    console.print(table)
+    table = Table("--variant", "backends", "what it does", title="Variants", title_justify="left")
+    for name, backends in by_variant().items():
+        table.add_row(name, " ".join(backends), summary_of(backends[0], name))
     console.print(table)
     table = Table("--preset", "shape", "source", title="Attention of real models", title_justify="left")
     for name, preset in PRESETS.items():
@@ -43,6 +40,29 @@ def show_choices(console: Console) -> int:
     ):
         console.print(f"{option:<19}{' '.join(values)}", highlight=False)
     return 0
+
+
+def by_variant() -> dict[str, list[str]]:
+    """The backends that have each variant, `naive` first."""
+    known = {name: variants(name) for name in BACKENDS}
+    names = sorted({variant for own in known.values() for variant in own}, key=lambda name: (name != "naive", name))
+    return {variant: [name for name in BACKENDS if variant in known[name]] for variant in names}
+
+
+def summary_of(backend: str, variant: str) -> str:
+    """What a variant does, by its own description."""
+    found = description(backend, variant)
+    return found.summary if found else "not described, so it is skipped"
+
+
+def variants_table() -> str:
+    """The variants as the Markdown table of docs/method.md: `python -m tests.described` writes it there."""
+    lines = ["| Variant | What it does | Where |", "| --- | --- | --- |"]
+    for variant, backends in by_variant().items():
+        found = description(backends[0], variant)
+        alone = f"{BACKENDS[backends[0]].title} alone: {found.only}" if found and len(backends) == 1 else "both"
+        lines.append(f"| `{variant}` | {summary_of(backends[0], variant)} | {alone} |")
+    return "\n".join(lines)
 
 
 def show_plan(plan: Plan, console: Console) -> int:

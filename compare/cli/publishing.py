@@ -1,4 +1,4 @@
-"""A finished or read study as reports: tables on the terminal, and files beside the results."""
+"""A study as reports: tables on the terminal, and files beside the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One study from plan to report: the run record, the results file, the progress display, the tables at the end."""
+"""A study from plan to report: the run record, the results file, the progress display, the tables at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What the oracle checks at a time: one batch entry of one key head, drawn by the seed if time is short."""
+"""The oracle: attention and its gradients in NumPy, in float64, or in a case's own precision to compare.
+
+One slice is one (batch, key head) with its G query heads: q [G, T, H], k [S, H], v [S, V], dO [G, T, V].  Query rows
+are taken a chunk at a time, against only the keys that the mask can show them, so T=16384 fits in little memory.  If
+time is short, the slices to check are drawn by the seed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare.maths.inputs import cut_bits, keep_bits, round_to
-from compare.schema.contract import Mask, parse_mask, visible, visible_scores
+from compare.schema.contract import Mask, visible, visible_scores
 from compare.schema.records import Problem
 
 Array = NDArray[Any]
@@ -272,7 +277,7 @@ def checked_rows(problem: Problem) -> Rows:
     rows, keys = problem.q_len, problem.kv_len
     group = problem.heads // problem.kv_heads
     times = 1 if problem.layers == 1 else 2 * problem.layers  # that the oracle goes through them
-    if times * group * scores_computed(parse_mask(problem.mask), rows, keys) <= MOST_SCORES:
+    if times * group * scores_computed(problem.scores.mask, rows, keys) <= MOST_SCORES:
         return Rows(np.arange(rows), np.arange(keys))
     blocks = max(4, DRAWN_SCORES // (times * group * keys * BLOCK_ROWS))
     last = max(rows - blocks // 2 * BLOCK_ROWS, 0)

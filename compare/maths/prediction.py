@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from compare.maths.bands import strided_rows, window_band
-from compare.schema.contract import parse_mask
+from compare.schema.contract import Variant
 from compare.schema.records import ITEM_BYTES, PassName, Problem
 
 # Score-sized buffers that the hungriest measured naive step holds at once (XLA on a CPU, its scratch included).
 SCORE_COPIES: dict[PassName, int] = {"forward": 3, "backward": 7, "step": 7}
-MOST_KEPT = 3  # of them that each further layer of a stack keeps for the backward pass,
-KEPT_COPIES = {"checkpoint": 0, "naive_lean": 1}  # and what some variants keep
-WHOLE_MATRIX = ("naive", "naive_lean", "checkpoint", "fused_xla")
+NAIVE = Variant(summary="holds all scores", masks=(), scores="all", kept_scores=3)
 WIDENED = 1.5  # XLA:CPU computes 16-bit problems in float32 and holds some of the buffers so
 
 
@@ -49,21 +47,24 @@ def seed_rise_bytes(problem: Problem, name: PassName) -> int:
     return after(problem) - before(problem)
 
 
-def score_share(variant: str, problem: Problem) -> float:
-    """The share of the scores that a variant computes at once: 0 for fused ones, and for those that nobody knows."""
-    mask = parse_mask(problem.mask)
-    if variant in WHOLE_MATRIX:
-        return 1.0
-    if variant not in ("window", "strided") or variant != mask.kind:
+def score_share(problem: Problem, variant: Variant | None) -> float:
+    """The share of the scores that a variant holds at once; 0 for one that is not described."""
+    if variant is None or variant.scores not in ("all", "visible"):
         return 0.0
-    cut = (window_band if variant == "window" else strided_rows)(mask, problem.q_len, problem.kv_len)
-    return cut.scores / (problem.q_len * problem.kv_len)
+    if variant.scores == "all":
+        return 1.0
+    mask, q_len, kv_len = problem.scores.mask, problem.q_len, problem.kv_len
+    if mask.kind not in ("window", "strided"):
+        return 1.0
+    cut = window_band(mask, q_len, kv_len) if mask.kind == "window" else strided_rows(mask, q_len, kv_len)
+    return cut.scores / (q_len * kv_len)
 
 
-def needed_bytes(problem: Problem, passes: tuple[PassName, ...], variant: str = "naive") -> int:
+def needed_bytes(problem: Problem, passes: tuple[PassName, ...], variant: Variant | None = NAIVE) -> int:
     """What the device should have free for a case: inputs and gradients, and the score-sized buffers."""
     further = problem.layers - 1 if passes != ("forward",) else 0
-    copies = max(SCORE_COPIES[name] for name in passes) + KEPT_COPIES.get(variant, MOST_KEPT) * further
+    kept = variant.kept_scores if variant else 0
+    copies = max(SCORE_COPIES[name] for name in passes) + kept * further
     widened = 1 if ITEM_BYTES[problem.dtype] == 4 else WIDENED
-    scores = copies * widened * score_bytes(problem) * score_share(variant, problem)
+    scores = copies * widened * score_bytes(problem) * score_share(problem, variant)
     return 2 * (input_bytes(problem) + output_bytes(problem)) + further * output_bytes(problem) + int(scores)

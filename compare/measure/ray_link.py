@@ -1,4 +1,7 @@
-"""The only module that knows Ray: joining a cluster, its nodes, and tasks on them."""
+"""The only module that knows Ray: joining a cluster, its nodes, and tasks on them.
+
+What a problem needs of a node is arithmetic on resources, so that no two problems share what is timed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Drives the workers through the problems and writes every result as it comes, in as many fresh processes as asked for.
+"""Drives the workers through the problems and writes every result as it comes, in as many processes as asked for.
 
-A failure ends its worker and nothing else.  What ran out of memory beside others is tried again alone.
+A failure ends its worker and nothing else.  A case that ran out of memory is retried alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from compare.backends import SEQUENCE_PARALLEL, refuses
+from compare import variants
 from compare.machine.memory import available_bytes
 from compare.maths import prediction
 from compare.measure import traces
@@ -21,16 +21,16 @@ from compare.measure.workers import Fleet, undisturbed
 from compare.plan.cases import Plan
 from compare.results.rows import outcome_of
 from compare.schema.records import Case, Contender, DeviceReport, Failure, Measurement, Problem, Row, Skip
-from compare.worker import composing
 from compare.worker.protocol import Failed, Foresee, Foreseen
 
 
 def known(problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str:
     """Why a case is skipped, as far as that follows from its names and sizes; empty where it does not."""
-    alone = replace(contender, variant="fused", entrant=1)
-    if contender.variant in SEQUENCE_PARALLEL and problem.devices == 1 and alone in contenders:
+    found = variants.description(contender.backend, contender.variant)
+    alone = replace(contender, variant=found.alone, entrant=1) if found and found.alone else None
+    if alone in contenders and alone and problem.devices == 1:
         return f"on one device it runs what {alone.name} runs, a contender here"
-    return composing.refusal(problem, contender.variant)
+    return variants.refusal(problem, contender.backend, contender.variant)
 
 
 def refusals(plan: Plan) -> dict[Case, str]:
@@ -51,7 +51,7 @@ def refusals(plan: Plan) -> dict[Case, str]:
 def _reason(plan: Plan, case: Case, fleet: Fleet) -> str:
     if reason := known(case.problem, case.contender, plan.contenders):
         return reason
-    if case.problem.devices > 1 or not refuses(case.contender.backend, case.contender.variant):
+    if case.problem.devices > 1 or not variants.refuses(case.contender.backend, case.contender.variant):
         return ""
     reply = fleet.ask(case.contender, Foresee(case=case, trained=plan.settings.passes != ("forward",)))
     return reply.reason if isinstance(reply, Foreseen) else ""
@@ -126,7 +126,8 @@ class OneProcess:
                 self._fleet.stop()
 
     def _needed(self, problem: Problem, contender: Contender) -> int:
-        needed = prediction.needed_bytes(problem, self.settings.passes, contender.variant)
+        described = variants.description(contender.backend, contender.variant)
+        needed = prediction.needed_bytes(problem, self.settings.passes, described)
         return needed * problem.devices if self.settings.device == "cpu" else needed  # which share one memory
 
     def _problem(self, problem: Problem) -> dict[Contender, Row]:

@@ -1,8 +1,4 @@
-"""The rounds of one problem: contenders alternate in short turns, in orders drawn anew, until the ratios are known.
-
-Rounds come in blocks: some with wall samples and no profiler, then more with device samples and every worker's
-profiler open.  So a contender's turn is never far from its rivals', and opening a profiler costs little.
-"""
+"""The rounds of one problem: contenders alternate in random order until the speedups are known well enough."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""``--trace``: of each problem a file that shows what its contenders ran, beside each framework's own profiles.
-
-They are taken after the last sample, in turns like those of the samples, and disturb nothing that is measured.
-"""
+"""``--trace``: what the contenders of a problem ran, as files for ui.perfetto.dev, and each framework's profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent's side of the agreement check: the judge runs in a process of its own, with NumPy and no framework."""
+"""The parent's side of verification, which runs in a process of its own with NumPy and no framework."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The workers of a run: one live process per seat, started when first asked, replaced when it must be.
-
-A seat is a backend in one interpreter, whose contenders share the process, or with ``--workers contender`` each
-contender by itself.
-"""
+"""The workers of a run: started when first needed, asked, replaced after a crash, and always ended."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from compare import variants as own_kernel
-from compare.backends import BACKENDS, UnknownName, backend, variants
+from compare.backends import BACKENDS, UnknownName, backend
 from compare.maths.prediction import needed_bytes
 from compare.plan import interpreters
 from compare.plan.presets import Preset
-from compare.schema.contract import check_visible, parse_mask
+from compare.schema.contract import check_visible
 from compare.schema.records import (
     MIN_ROUNDS,
     Contender,
@@ -29,6 +29,7 @@ from compare.schema.records import (
     Record,
     Settings,
 )
+from compare.variants import description, variants
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
@@ -147,7 +148,7 @@ def check_problem(problem: Problem, d_model: int) -> None:
         )
     if d_model % problem.heads:
         raise ValueError(f"--d-model {d_model} --heads {problem.heads}: d_model must be a multiple of the heads")
-    check_visible(parse_mask(problem.mask), problem.q_len, problem.kv_len)
+    check_visible(problem.scores.mask, problem.q_len, problem.kv_len)
 
 
 def all_contenders(names: tuple[str, ...], variant_names: tuple[str, ...], modes: tuple[str, ...]) -> list[Contender]:
@@ -232,4 +233,4 @@ def case_s(problem: Problem, settings: Settings) -> float:
 
 def case_bytes(problem: Problem, passes: tuple[PassName, ...], contender: Contender) -> int:
     """Bytes that a case needs of its device."""
-    return needed_bytes(problem, passes, contender.variant)
+    return needed_bytes(problem, passes, description(contender.backend, contender.variant))

@@ -1,4 +1,4 @@
-"""What several devices cannot do together, refused before anything starts."""
+"""Which device a run uses, found without importing a framework, and what several devices cannot do together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds of values on the command line: each reads a word or says in one line what was expected."""
+"""The kinds of values on the command line: each parses a word, or raises one line with what was expected."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What a kernel or op is: a matmul, a softmax, a mask ...; by the operations inside it where known, else by its name.
+"""What a kernel or op is: a matmul, a softmax, a mask ...; and whether a naive row ran naively.
 
-A kernel can be several things at once: a fused one is all that it holds.  A name tells what its author put into it:
-Inductor lists all operations, PyTorch's own kernels their functor, XLA often only the last operation of many.
+By the operations inside it where they are known, else by its name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report as one page of HTML that needs nothing else: no network, no other file.
+"""The report as one page of HTML that needs no network and no other file.
 
 Jinja2 escapes whatever stands in the template.  The sections below are those of the Markdown report, whose text was
 escaped when it was made (``markdown_text``).  A Content-Security-Policy lets nothing run but the page's own script.

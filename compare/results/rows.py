@@ -1,4 +1,4 @@
-"""Rows -> what a report lists at its end: worst errors, median costs, warnings, and the rows without numbers."""
+"""Rows grouped by problem or contender, and the outcome of a row."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""``results.jsonl``: one record a line, appended as soon as it is known, so that nothing finished is ever lost.
-
-There is one reader, ``found``.  It leaves out each damaged line and says which and why.  ``report`` shows the rest;
-``merge``, ``select`` and ``diff`` refuse a file with damaged lines (``lines``, ``read``).
-"""
+"""``results.jsonl``: one record a line, appended as soon as it is known; and read again."""
 
 from __future__ import annotations
 

@@ -51,8 +51,10 @@ class Variant:
     ``recomputes``: whether the backward pass computes the scores again.  ``kept_scores``: matrices of the size of the
     scores that it saves for the backward pass.  ``skips``: masks whose hidden scores it does not compute.
     ``solution``: which solution for the O(T^2) memory it is; empty for none.  ``exchange``: what its devices send to
-    each other where several share the sequence; empty where it runs on one device.  ``candidates``: the variants among
-    which it chooses, the first that runs here.
+    each other where several share the sequence; empty where it runs on one device.  ``alone``: the variant that it runs
+    on one device, if that is another.  ``candidates``: the variants among which it chooses, the first that runs here.
+    ``solution_modes``: the modes in which it is that solution; empty for all.  ``only``: why the other framework has no
+    such variant.
     """
 
     summary: str
@@ -64,7 +66,10 @@ class Variant:
     skips: tuple[str, ...] = ()
     solution: str = ""
     exchange: Literal["", "ring", "ring_of_query_heads", "allgather", "all_to_all"] = ""
+    alone: str = ""
     candidates: tuple[str, ...] = ()
+    solution_modes: tuple[str, ...] = ()
+    only: str = ""
 
 
 def parse_mask(text: str) -> Mask:

@@ -1,4 +1,7 @@
-"""What a run was told and where it ran: its settings, what each backend says, the first line of the results."""
+"""Everything that is written to a file or crosses a process: frozen, with the unit in the field's name.
+
+The lines of ``results.jsonl`` carry their ``kind`` as a tag (docs/results.md).  Times are seconds, sizes are bytes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from compare.schema.contract import parse_mask
+from compare.schema.contract import Scores, parse_mask, scores
 
 Count = Annotated[int, Meta(ge=1, le=2**48)]
 Bytes = Annotated[int, Meta(ge=0, le=2**60)]
@@ -138,6 +141,11 @@ class Problem(Record, frozen=True):
 
     def __post_init__(self) -> None:
         parse_mask(self.mask)  # or a damaged file would be found out in the middle of a report
+
+    @property
+    def scores(self) -> Scores:
+        """What is done to the scores before the softmax."""
+        return scores(self.mask)
 
     @property
     def d_model(self) -> int:

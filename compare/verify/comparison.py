@@ -1,12 +1,4 @@
-"""Every output and gradient against the float64 oracle and against the other contenders.
-
-The rule (docs/method.md): the error of a row (one query's output or dQ, one key's dK or dV) is the norm of the
-difference over the size of the row's terms (`compare.maths.oracle.RowSizes`).  Its maximum and its root mean square
-over the checked rows may be FACTOR times what a naive NumPy implementation in the case's own dtype and matmul precision
-shows on the same inputs: 2 for the output and 3 for gradients, as in flash-attention's tests
-(Dao-AILab/flash-attention, tests/test_flash_attn.py).  So the tolerance follows the problem, and a bf16 or TF32 result
-passed off as float32 is orders of magnitude outside.
-"""
+"""Every output and gradient compared with the float64 oracle, and with the other contenders."""
 
 from __future__ import annotations
 
@@ -22,7 +14,6 @@ from numpy.typing import NDArray
 
 from compare.maths import inputs, oracle
 from compare.maths.oracle import Rows, RowSizes, Slice, Tensors, checked_rows
-from compare.schema.contract import parse_mask
 from compare.schema.records import Agreement, Device, Problem, TensorError
 from compare.verify.tolerance import (
     FACTOR,
@@ -110,7 +101,7 @@ class Comparison:
         """``found`` is what each contender computed on q, k, v and dO: its name -> ``pass.tensor`` -> array."""
         self.problem, self.device = problem, device
         self.q, self.k, self.v, self.do = tensors
-        self.mask, self.rows = parse_mask(problem.mask), checked_rows(problem)
+        self.mask, self.rows = problem.scores.mask, checked_rows(problem)
         self.arrays = {
             name: {key: array for key, array in files.items() if self._is_sound(key, array)}
             for name, files in found.items()

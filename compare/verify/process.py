@@ -1,4 +1,4 @@
-"""The process that checks the numbers of one problem: NumPy and no framework; one request, one answer."""
+"""The process that verifies the numbers of one problem: NumPy and no framework; one request, one answer."""
 
 from __future__ import annotations
 

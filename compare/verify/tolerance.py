@@ -1,4 +1,4 @@
-"""How far from the truth a right implementation may be: as far as a naive one in NumPy, times a factor."""
+"""What the error of a row may be: relative to its terms, as large as a naive one in NumPy has, times a factor."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Inside the worker: from a contender and a problem to the function of q, k and v that is timed.
+"""In the worker: from a contender and a problem to the function of q, k and v that is timed.
 
-Neutral to the framework: arrays are moved about by methods that all of them have.
+It knows no framework: arrays are moved by methods that all frameworks have.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compare import variants
-from compare.backends import SEQUENCE_PARALLEL, Adapter
+from compare.backends import Adapter
 from compare.maths import inputs, zigzag
-from compare.schema.contract import parse_mask, scores
 from compare.schema.records import Case, Contender, Device, Dtype, Layout, Problem
 
 
@@ -86,27 +85,14 @@ def chosen(found: Found, problem: Problem, inputs: tuple[Any, ...]) -> str:
     if found.chosen is None:
         return ""
     q, k, v = (each if problem.layout == "btnh" else each.swapaxes(1, 2) for each in inputs[:3])
-    return found.chosen(q, k, v, scores(problem.mask))
-
-
-def refusal(problem: Problem, variant: str) -> str:
-    """Why several devices cannot share a problem in a variant; empty where they can, or where there is one device."""
-    if problem.devices == 1:
-        return ""
-    if variant not in SEQUENCE_PARALLEL and not variants.is_own(variant):
-        return f"runs on one device; {problem.devices} devices share {', '.join(SEQUENCE_PARALLEL)}"
-    if problem.layout != "btnh":
-        return f"several devices share layout btnh, not {problem.layout}"
-    lengths = zigzag.refusal(problem.q_len, problem.kv_len, parse_mask(problem.mask), problem.devices)
-    heads = zigzag.heads_refused(problem.heads, problem.kv_heads, problem.devices) if variant == "ulysses" else ""
-    return lengths or heads
+    return found.chosen(q, k, v, problem.scores)
 
 
 def foreseen(package: str, case: Case, trained: bool, adapter: Adapter) -> str:
     """Why a variant will refuse a case on one device, as far as it says so beforehand; empty where it does not."""
     module, problem = import_module(f"{package}.variants.{case.contender.variant}"), case.problem
     shapes = problem.q_shape, problem.kv_shape, problem.kv_shape
-    looked_at = (*(adapter.outline(shape, problem.dtype, trained) for shape in shapes), scores(problem.mask))
+    looked_at = (*(adapter.outline(shape, problem.dtype, trained) for shape in shapes), problem.scores)
     if hasattr(module, "refusal"):
         return str(module.refusal(*looked_at))
     try:
@@ -132,7 +118,7 @@ def numbers(result: Any, problem: Problem, adapter: Adapter, devices: Devices | 
 
 
 def _positions(problem: Problem, array: Array) -> Array:
-    causal = parse_mask(problem.mask).kind == "causal"
+    causal = problem.scores.mask.kind == "causal"
     return zigzag.positions(array.shape[1], problem.devices, causal)
 
 

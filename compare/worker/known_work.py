@@ -1,7 +1,4 @@
-"""Inside the worker: does this framework tell the truth about known work on this device?
-
-Neutral to the framework.  Every check answers in one Finding; what cannot apply here is no failure.
-"""
+"""In the worker: work of known size.  The device's copy and matmul rates, and whether the profiler tells the truth."""
 
 from __future__ import annotations
 

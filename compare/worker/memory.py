@@ -1,7 +1,4 @@
-"""Memory over time where a compiler planned it: which slices of its plan hold something needed, as its ops ran.
-
-The whole plan is taken when the program begins and given back when it ends, so no allocation tells what is inside.
-"""
+"""Memory over time where a compiler planned it: which slices of its plan hold something live, as its ops ran."""
 
 from __future__ import annotations
 

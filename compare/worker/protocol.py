@@ -1,4 +1,4 @@
-"""What the parent and a worker say to each other: requests and replies."""
+"""The channel between the parent and a worker, and the messages on it: requests and replies."""
 
 from __future__ import annotations
 

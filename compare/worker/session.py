@@ -1,6 +1,6 @@
-"""Inside the worker: one problem at a time, its contenders prepared once and then sampled turn by turn.
+"""In the worker: one problem at a time.  Its contenders are prepared once and then sampled turn by turn.
 
-Neutral to the framework: everything goes through the Adapter and the trace of `compare.backends`.
+It knows no framework: everything goes through the Adapter and the trace of `compare.backends`.
 """
 
 from __future__ import annotations

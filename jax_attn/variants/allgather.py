@@ -22,6 +22,7 @@ VARIANT = Variant(
     recomputes=True,
     solution="sequence parallelism",
     exchange="allgather",
+    alone="fused",
 )
 
 

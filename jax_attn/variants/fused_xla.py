@@ -13,6 +13,7 @@ VARIANT = Variant(
     masks=("full", "causal", "window", "strided"),
     scores="all",
     kept_scores=3,
+    only="PyTorch's counterpart is its math fallback, which is `naive`",
 )
 
 

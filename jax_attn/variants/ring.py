@@ -21,6 +21,7 @@ VARIANT = Variant(
     recomputes=True,
     solution="sequence parallelism",
     exchange="ring",
+    alone="fused",
 )
 
 

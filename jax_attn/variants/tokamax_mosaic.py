@@ -13,6 +13,7 @@ VARIANT = Variant(
     scores="none",
     recomputes=True,
     solution="FlashAttention",
+    only="tokamax is a library for JAX",
 )
 
 

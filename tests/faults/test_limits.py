@@ -74,7 +74,7 @@ def test_a_backend_that_cannot_start_fails_alone_and_is_tried_once(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    entry = backends.Backend("broken_attn", ("numpy",), ("eager",), ("eager",), "comes with this test")
+    entry = backends.Backend("Broken", "broken_attn", ("numpy",), ("eager",), ("eager",), "comes with this test")
     monkeypatch.setitem(backends.BACKENDS, "broken", entry)
     names = ("broken:naive", "fake:naive", "fake:slow", "fake2:naive")
     assert main(arguments(out, *names, seq_lens=(8, 16))) == 3

@@ -17,9 +17,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from compare.backends import SEQUENCE_PARALLEL, backend, variants
+from compare.backends import backend
 from compare.maths import inputs
 from compare.schema.records import Problem
+from compare.variants import refusal, sharing
 from compare.worker import composing, launcher
 from tests import samples
 from tests.variants import conformance
@@ -57,11 +58,11 @@ def computed(adapter: Any, devices: Any, package: str, variant: str, problem: Pr
     return {key: composing.numbers(array, problem, adapter, devices) for key, array in found.items()}
 
 
-def outcome(adapter: Any, devices: Any, package: str, variant: str, problem: Problem) -> str:
-    if reason := composing.refusal(problem, variant):
+def outcome(adapter: Any, devices: Any, name: str, variant: str, problem: Problem) -> str:
+    if reason := refusal(problem, name, variant):
         return f"skip {reason}"
     try:
-        found = computed(adapter, devices, package, variant, problem)
+        found = computed(adapter, devices, backend(name).package, variant, problem)
     except NotImplementedError as refused:
         return f"skip {refused}"
     verdict = conformance.agreement(problem, DEVICE, inputs.draw(problem), found)
@@ -76,10 +77,10 @@ def main() -> None:
         import_module(f"{package}.team").Team()
     devices = import_module(f"{package}.devices").Devices(DEVICE, int(count))
     adapter = import_module(f"{package}.adapter").Adapter(DEVICE, 1)
-    mine = [each for each in SEQUENCE_PARALLEL if each in variants(name)]
+    mine = sharing(name)
     asked = problems(int(count))
     for variant, problem in product(mine, [*asked[:2], asked[-2]] if FEW else asked):
-        text = outcome(adapter, devices, package, variant, problem)
+        text = outcome(adapter, devices, name, variant, problem)
         if devices.rank == 0:
             print(f"{variant}: {text}", flush=True)
 

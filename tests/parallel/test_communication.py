@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from compare.analysis import roofline
 from compare.analysis import text as fmt
 from compare.analysis.scaling import scaled
-from compare.maths import zigzag
-from compare.maths.traffic import sent_bytes
+from compare.maths import traffic, zigzag
+from compare.maths.traffic import sent_bytes, work
 from compare.measure import rates as rating
 from compare.measure.runner import OneProcess
 from compare.profile import timeline
@@ -64,11 +64,13 @@ def test_the_slowest_process_tells_the_rate_of_the_link() -> None:
 
 
 def test_a_device_of_two_does_half_of_the_work() -> None:
-    whole, half = (roofline.work(variant, each, "step") for variant, each in (("fused_flash", ONE), ("ring", TWO)))
+    whole, half = (
+        work(each, "step", samples.described(variant)) for variant, each in (("fused_flash", ONE), ("ring", TWO))
+    )
     assert whole
     assert half
     assert (half.flops, half.size_bytes) == (whole.flops // 2, whole.size_bytes // 2)
-    matrices = [roofline.of_scores(each, "step", 1.0, roofline.SCORE_PASSES["step"], 6) for each in (ONE, TWO)]
+    matrices = [traffic.of_scores(each, "step", 1.0, traffic.SCORE_PASSES["step"], 6) for each in (ONE, TWO)]
     assert matrices[1].size_bytes == matrices[0].size_bytes // 2
 
 

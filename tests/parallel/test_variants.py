@@ -11,12 +11,14 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from compare.backends import BACKENDS, SEQUENCE_PARALLEL, variants
-from compare.worker import composing
+from compare.backends import BACKENDS
+from compare.measure import runner
+from compare.variants import refusal, sharing
 from tests import samples
 
-SHARED = [(name, each) for name in BACKENDS for each in SEQUENCE_PARALLEL if each in variants(name)]
+SHARED = [(name, each) for name in BACKENDS for each in sharing(name)]
 ON_CPU = [shared for shared in SHARED if shared[1] != "context_parallel"]
 DEVICES = [
     pytest.param(2, id="2"),
@@ -38,7 +40,7 @@ def outcomes(backend: str, devices: int, few: bool = False, apart: bool = False)
     found = defaultdict(list)
     for line in done.stdout.splitlines():
         variant, colon, outcome = line.partition(": ")
-        if colon and variant in SEQUENCE_PARALLEL:
+        if colon and (backend, variant) in SHARED:
             found[variant].append(outcome)
     assert done.returncode == 0, done.stderr[-2000:]
     return found
@@ -71,7 +73,7 @@ def test_it_is_attention_on_several_processes_of_jax(devices: int, variant: str)
 def test_heads_that_four_devices_cannot_share_are_refused_before_anything_is_compiled() -> None:
     two = samples.problem(q_len=48, kv_len=48, heads=4, kv_heads=2, devices=4)
     said = "4 devices need the key heads to be a multiple of 4, got 2"
-    assert [composing.refusal(two, variant) for variant in ("ring", "allgather", "ulysses")] == ["", "", said]
+    assert [refusal(two, "jax", variant) for variant in ("ring", "allgather", "ulysses")] == ["", "", said]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -99,3 +101,20 @@ def test_pytorchs_own_is_refused_without_gpus_and_where_the_ring_is(devices: int
     *shared, uneven, few_heads = outcomes("torch", devices)["context_parallel"]
     assert {*shared, few_heads} == {"skip context_parallel: needs NVIDIA GPUs"}
     assert uneven == outcomes("torch", devices)["ring"][-2]
+
+
+@pytest.mark.parametrize(
+    ("variant", "heads", "devices", "reason"),
+    [
+        ("ulysses", 3, 2, "2 devices need the query heads to be a multiple of 2, got 3"),
+        ("ring", 3, 2, ""),
+        ("naive", 3, 2, "runs on one device; 2 devices share allgather, ring, ulysses"),
+        ("ring", 3, 1, "on one device it runs what jax:fused:jit runs, a contender here"),
+    ],
+)
+def test_what_several_devices_cannot_share_needs_nobody_to_be_asked(
+    variant: str, heads: int, devices: int, reason: str
+) -> None:
+    where = samples.problem(64, heads=heads, kv_heads=heads, mask="causal", devices=devices)
+    fused = replace(samples.JAX, variant="fused")
+    assert runner.known(where, replace(samples.JAX, variant=variant), (fused,)) == reason

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from compare.cli.main import main
 from compare.measure import runner
@@ -13,7 +12,6 @@ from compare.plan.cases import START_S
 from compare.schema.records import Skip
 from tests.planned import parse
 from tests.run_fake import arguments, rows_of, started_workers
-from tests.samples import JAX, problem
 
 NAMES = ("fake:naive", "fake:unsupported", "fake2:unsupported")
 REASON = "needs a head size of 7, got 8"
@@ -43,20 +41,3 @@ def test_no_worker_is_started_where_no_variant_can_tell(
     workers = started_workers(tmp_path, monkeypatch)
     assert main([*arguments(out, "fake:naive", "fake2:slow"), "--dry-run"]) == 0
     assert list(workers.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("variant", "heads", "devices", "reason"),
-    [
-        ("ulysses", 3, 2, "2 devices need the query heads to be a multiple of 2, got 3"),
-        ("ring", 3, 2, ""),
-        ("naive", 3, 2, "runs on one device; 2 devices share ring, allgather, ulysses, context_parallel"),
-        ("ring", 3, 1, "on one device it runs what jax:fused:jit runs, a contender here"),
-    ],
-)
-def test_what_several_devices_cannot_share_needs_nobody_to_be_asked(
-    variant: str, heads: int, devices: int, reason: str
-) -> None:
-    where = problem(64, heads=heads, kv_heads=heads, mask="causal", devices=devices)
-    fused = replace(JAX, variant="fused")
-    assert runner.known(where, replace(JAX, variant=variant), (fused,)) == reason

@@ -608,8 +608,8 @@ STATISTICS = (
     ),
     Fault(
         "the hidden half of causal scores counts as work of a fused kernel",
-        "compare/analysis/roofline.py",
-        "return of_scores(problem, name, shown / (problem.q_len * problem.kv_len), 0, PRODUCTS[name] + again)",
+        "compare/maths/traffic.py",
+        "layer = of_scores(problem, name, shown / (problem.q_len * problem.kv_len), 0, PRODUCTS[name] + again)",
         "return of_scores(problem, name, 1.0, 0, PRODUCTS[name] + again)",
         "tests/test_floor.py",
     ),

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from compare.backends import BACKENDS, SEQUENCE_PARALLEL, backend, refuses, variants
+from compare.backends import BACKENDS, backend
 from compare.maths import inputs
 from compare.schema.contract import Variant, parse_mask, unsupported
 from compare.schema.records import PASSES, Agreement, Case, Contender, PassName, Problem, TensorError
+from compare.variants import refuses, sharing, variants
 from compare.worker import composing
 from tests.variants import conformance
 
 Array = np.ndarray[Any, Any]
 Named = tuple[str, str]  # a backend and its variant
 # What several devices share is `fused` on one: tests/parallel has those.
-ALL = [(name, each) for name in BACKENDS for each in variants(name) if each not in SEQUENCE_PARALLEL]
+ALL = [(name, each) for name in BACKENDS for each in variants(name) if each not in sharing(name)]
 NEED_A_GPU = {
     *(("jax", name) for name in ("fused_cudnn", "tokamax_mosaic", "tokamax_triton")),
     *(("torch", name) for name in ("fused_cudnn", "fused_efficient", "varlen")),

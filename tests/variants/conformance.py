@@ -26,7 +26,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from compare.backends import BACKENDS, backend, missing_modules, variants
+from compare.backends import BACKENDS, backend, missing_modules
 from compare.cli.arguments import Parser
 from compare.machine import environment
 from compare.maths import inputs
@@ -34,6 +34,7 @@ from compare.maths.oracle import drawn_slices
 from compare.plan.values import whole
 from compare.render.markdown_text import code, escape, table
 from compare.schema.records import DTYPES, PASSES, Agreement, Device, Dtype, PassName, Problem, Record
+from compare.variants import variants
 from compare.verify.comparison import Comparison
 from compare.worker import composing
 

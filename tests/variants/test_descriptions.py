@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from compare.backends import BACKENDS, backend, package_file, variants
+from compare.backends import BACKENDS, backend
 from compare.schema import contract
 from compare.schema.contract import MASKS, Mask, Scores, Variant
+from compare.variants import package_file, variants
 from tests.variants import checking
 from tests.variants.checking import Named, attention_of, description_of
 

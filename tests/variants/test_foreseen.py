@@ -7,9 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from compare.backends import BACKENDS, refuses
+from compare.backends import BACKENDS
 from compare.maths import inputs
 from compare.schema.records import Problem
+from compare.variants import refuses
 from tests.variants.checking import ALL, MASKS, Named, adapter_of, attention_of, description_of, foreseen, problem
 
 TELLING = [each for each in ALL if refuses(*each) or len(description_of(each).masks) < len(MASKS)]

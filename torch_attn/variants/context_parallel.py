@@ -29,6 +29,8 @@ VARIANT = Variant(
     recomputes=True,
     solution="sequence parallelism",
     exchange="ring_of_query_heads",
+    alone="fused",
+    only="it is a part of PyTorch",
 )
 
 KERNEL = SDPBackend.CUDNN_ATTENTION  # its flash kernel takes 1.7 times as long on Hopper

@@ -14,6 +14,7 @@ VARIANT = Variant(
     scores="none",
     recomputes=True,
     solution="FlashAttention",
+    only="JAX has no binding to this kernel",
 )
 
 

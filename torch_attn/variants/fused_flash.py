@@ -15,6 +15,7 @@ VARIANT = Variant(
     scores="none",
     recomputes=True,
     solution="FlashAttention",
+    only="JAX has no binding to these kernels",
 )
 
 

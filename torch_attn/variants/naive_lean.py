@@ -14,6 +14,7 @@ VARIANT = Variant(
     scores="all",
     kept_scores=1,
     solution="lean naive",
+    solution_modes=("eager",),
 )
 
 

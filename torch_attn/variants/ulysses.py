@@ -23,6 +23,7 @@ VARIANT = Variant(
     recomputes=True,
     solution="sequence parallelism",
     exchange="all_to_all",
+    alone="fused",
 )
 
 

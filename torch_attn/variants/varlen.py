@@ -18,6 +18,7 @@ VARIANT = Variant(
     recomputes=True,
     skips=("window",),
     solution="FlashAttention",
+    only="JAX's window is that of `fused_cudnn`",
 )
 
 PARAMETERS = signature(varlen_attn).parameters

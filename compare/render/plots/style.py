@@ -1,7 +1,4 @@
-"""How all pictures look: a colour, marker and dash for each contender, told apart in greyscale and by the colour-blind.
-
-Colours: Okabe and Ito 2008 (https://jfly.uni-koeln.de/color/), without yellow, which is faint on white.
-"""
+"""How all plots look: a colour, marker and dash for each contender, distinct in greyscale and to the colour-blind."""
 
 from __future__ import annotations
 

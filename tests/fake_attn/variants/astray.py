@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import DEVICE, Array, Node
+
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import count
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import Array, Node
 from tests.fake_attn.variants.naive import planned
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 CALLS = count()
 
 

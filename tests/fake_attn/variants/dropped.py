@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import DEVICE, Array, Node
 from tests.fake_attn.variants.naive import BACKWARD_NS, FORWARD_NS, planned
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 REFUSED = (2, 3)  # places among the traces of this variant; the first one looks at memory
 traces: list[int] = []
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import DEVICE, Array, Node
 from tests.fake_attn.variants.naive import planned
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 LAST_CALL = 15  # of those that are profiled: three look at memory, then six a round
 calls: list[int] = []
 

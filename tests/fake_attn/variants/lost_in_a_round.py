@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import DEVICE, Array, Node
 from tests.fake_attn.variants.naive import planned
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 SECOND_ROUND = range(10, 16)  # of the calls that are profiled: three look at memory, then six a round
 calls: list[int] = []
 

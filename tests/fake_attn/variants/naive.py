@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from compare.schema.contract import check, visible
+from compare.schema.contract import Variant, check, visible
 from tests.fake_attn.device import DEVICE, Array, Node
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"), scores="all", kept_scores=3)
 FORWARD_NS = {"scores": 500_000, "softmax": 250_000, "output": 250_000}
 BACKWARD_NS = {"probability gradients": 1_000_000, "input gradients": 1_000_000}
 

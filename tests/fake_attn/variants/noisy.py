@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import Array, Node
 from tests.fake_attn.variants.naive import planned
 
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 GARBAGE = b'NOISE {"type": "Prepared"}\\n\\x00\\xff\\x1b[2J'
 
 

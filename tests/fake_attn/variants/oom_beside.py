@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from compare.schema.contract import Variant
 from tests.fake_attn.adapter import WORKERS
 from tests.fake_attn.device import Array, Node, OutOfMemory
 from tests.fake_attn.variants.naive import planned
+
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:

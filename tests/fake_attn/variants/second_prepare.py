@@ -6,10 +6,13 @@ import os
 import signal
 from pathlib import Path
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import Array, Node
 from tests.fake_attn.variants.naive import planned
 
 pid_of_first = Path(os.environ.get("FAKE_MARKS", "/tmp")) / "second_prepare"
+
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from compare.schema.contract import Mask, parse_mask
+from compare.schema.contract import Mask, Variant, parse_mask
 from tests.fake_attn.device import Array, Node
+
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:

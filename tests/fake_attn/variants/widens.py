@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from compare.schema.contract import Variant
 from tests.fake_attn.device import Array, Node
 from tests.fake_attn.variants.naive import planned
+
+VARIANT = Variant(summary="of the tests", masks=("full", "causal", "window", "strided"))
 
 
 def attention(q: Array, k: Array, v: Array, *, mask: str = "causal", scale: float | None = None) -> Node:
