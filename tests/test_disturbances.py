@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from compare.analysis.notices import worded
 from compare.machine import load
 from compare.schema.records import Conditions
 from compare.stats import disturbances
@@ -95,8 +96,10 @@ def test_a_warning_names_the_pass_and_says_what_to_do() -> None:
     ramp = tuple(np.linspace(1.0, 1.2, ROUNDS))
     result = replace(samples.pass_result(1e-3, 0), device_s=ramp, wall_s=ramp, per_round=1)
     [notice] = disturbances.notices({"step": result})
-    assert notice.text.startswith("step: device time moved by +13% from the first rounds to the last")
-    assert "rerun" in notice.text
+    assert (notice.code, notice.pass_name) == ("drift", "step")
+    assert notice.numbers == {"change": pytest.approx(0.134, abs=0.001)}
+    assert worded(notice).startswith("step: device time drifted by +13% from the first rounds to the last")
+    assert "rerun" in worded(notice)
 
 
 def test_rounds_are_what_drifts_and_not_the_iterations_in_them() -> None:

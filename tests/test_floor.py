@@ -186,7 +186,7 @@ def test_a_pass_without_a_time_has_no_figure(device_s: tuple[float, ...]) -> Non
 
 
 def fused(name: str, **other: Any) -> Measurement:
-    return measurement(problem(), warnings=(Notice(code=NOT_NAIVE, text=f"{name}: fused"),), **other)
+    return measurement(problem(), warnings=(Notice(code=NOT_NAIVE, pass_name=name, names=("fused",)),), **other)
 
 
 def test_more_than_the_floor_says_why() -> None:

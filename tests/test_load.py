@@ -54,9 +54,9 @@ def of_gpu(monkeypatch: pytest.MonkeyPatch, percent: int | None, held: Sequence[
     ("idle", "stolen", "result", "said"),
     [
         (980, 0, "pass", "other processes use 2% of the CPUs"),
-        (900, 0, "busy", "other processes used 10% of the CPUs meanwhile; end them and rerun"),
-        (400, 0, "busy", "60% of the CPUs meanwhile; end them and rerun (a run would withhold its verdicts)"),
-        (900, 90, "busy", "the hypervisor gave 9% of the CPU time to other machines; rerun at another time"),
+        (900, 0, "busy", "other processes used 10% of the CPUs; end them and rerun"),
+        (400, 0, "busy", "60% of the CPUs; end them and rerun (a run would withhold its verdicts)"),
+        (900, 90, "busy", "the hypervisor gave 9% of the CPU time to other machines; rerun later"),
     ],
 )
 def test_the_cpus(monkeypatch: pytest.MonkeyPatch, idle: int, stolen: int, result: str, said: str) -> None:

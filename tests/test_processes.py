@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from scipy.stats import t as student
 
+from compare.analysis.notices import worded
 from compare.analysis.times import compared
 from compare.results import processes
 from compare.schema.records import Measurement, MemoryCurve, Notice
@@ -89,7 +90,7 @@ def test_ratios_are_formed_inside_a_process_even_when_one_of_them_is_lost() -> N
     relative = paired_ratio(eager.passes["step"], jax.passes["step"])
     assert relative.by_process == pytest.approx((1.0, 1.0))
     [notice] = eager.warnings
-    assert (notice.code, notice.text[:29]) == ("process-failed", "process 2: OOM in backward: C")
+    assert (notice.code, worded(notice)[:29]) == ("process-failed", "process 2: OOM in backward: C")
 
 
 def test_a_row_that_had_the_device_to_itself_is_not_mixed_with_those_that_took_turns() -> None:
@@ -101,16 +102,16 @@ def test_a_row_that_had_the_device_to_itself_is_not_mixed_with_those_that_took_t
     assert relative
     assert (relative.median, relative.by_process) == (pytest.approx(2.0), ())
     [notice] = eager.warnings  # type: ignore[union-attr]
-    assert notice.text == "process 2: measured with the device to itself, unlike in process 1"
+    assert worded(notice) == "process 2: measured with the device to itself, unlike in process 1"
     [lone] = processes.joined([replace(in_process(1), alone=True), in_process(2)])
     [notice] = lone.warnings  # type: ignore[union-attr]
-    assert notice.text == "process 2: measured without the device to itself, unlike in process 1"
+    assert worded(notice) == "process 2: measured without the device to itself, unlike in process 1"
 
 
 def test_a_process_that_nobody_judged_stands_apart() -> None:
     [row] = processes.joined([in_process(1), in_process(2, agreement=None)])
     assert isinstance(row, Measurement)
-    assert [each.text for each in row.warnings] == ["process 2: its numbers were not judged"]
+    assert [worded(each) for each in row.warnings] == ["process 2: its numbers were not verified"]
     assert not row.passes["forward"].repeats
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch._inductor import config as inductor
 
 from compare.analysis import kernels
+from compare.analysis.notices import worded
 from compare.profile import kinds
 from compare.schema.records import Case, Contender, Notice, PassName, PassResult, Problem
 from compare.worker.protocol import Begin, End, Finish, Prepare, Turn
@@ -75,7 +76,9 @@ def test_a_row_whose_attention_inductor_replaced_says_so_of_every_pass(
     found = ran(tmp_path, monkeypatch, pattern_matcher=True)
     for name, notice in zip(PASSES, notices(found), strict=True):
         assert notice.code == kinds.NOT_NAIVE
-        assert notice.text.startswith(f"{name}: the compiler put fused attention in its place (aten::_scaled_dot_")
+        assert worded(notice).startswith(
+            f"{name}: the compiler replaced naive attention by one fused op (aten::_scaled_"
+        )
         assert "fused attention" in kinds_of(found[name])
         assert not {"matmul", "softmax"} & kinds_of(found[name])
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from compare.analysis import text as fmt
 from compare.analysis.kernels import LEAST_SHARE, NOTICEABLE, Line
 from compare.analysis.noise import Noted, Unmeasured
+from compare.analysis.notices import worded
 from compare.analysis.times import verdict_note
 from compare.backends import BACKENDS
 from compare.results.rows import measurements, outcome_of, status_of
@@ -217,7 +218,7 @@ def warning_line(noted: Noted) -> str:
     labels = list(dict.fromkeys(row.problem.label for row in noted.rows))
     more = f" and {fmt.plural(len(labels) - MOST_LABELS, 'problem')} more" if len(labels) > MOST_LABELS else ""
     where = "; ".join(labels[:MOST_LABELS]) + more
-    return fmt.one_line(f"{noted.warning.text} [{noted.warning.code}; {names}; {where}]")
+    return fmt.one_line(f"{worded(noted.warning)} [{noted.warning.code}; {names}; {where}]")
 
 
 def unmeasured_line(line: Unmeasured) -> str:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from compare.analysis import text as fmt
 from compare.analysis.mix import labels
+from compare.analysis.notices import worded
 from compare.analysis.sections import Column, Section, Table, number
 from compare.machine.load import BUSY_MACHINE
 from compare.results.merging import EFFORT, circumstances
@@ -178,7 +179,7 @@ def _numbers(old: Measurement, new: Measurement) -> Pair:
 
 def failed(row: Measurement) -> list[str]:
     """In which processes the case failed beside those in which it was measured, and why."""
-    return [notice.text for notice in row.warnings if notice.code == FAILED]
+    return [worded(notice) for notice in row.warnings if notice.code == FAILED]
 
 
 def _times(old: Measurement, new: Measurement, threshold: float) -> dict[PassName, Time]:

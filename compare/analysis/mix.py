@@ -119,12 +119,12 @@ def objection(row: Row | None, goal: Goal, limit_bytes: int | None) -> str:
     if not isinstance(row, Measurement):
         return f"{outcome_of(row)}: {row.reason}"
     if not trusted(row):
-        return "its numbers disagree" if row.agreement else "its numbers were not judged"
+        return "its numbers disagree" if row.agreement else "its numbers were not verified"
     names = passes_for(row, goal)
     if not names:
         return "the pass was not measured" if goal == "latency" else "training was not measured"
-    fused = tuple(notice.text for notice in row.warnings if notice.code == NOT_NAIVE)
-    if any(text.startswith(f"{name}:") for text in fused for name in names):
+    fused = {notice.pass_name for notice in row.warnings if notice.code == NOT_NAIVE}
+    if fused.intersection(names):
         return "called naive, but its compiler fused it"
     if row.alone:
         return "had the device to itself, so it took no turns with the others"

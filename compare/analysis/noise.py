@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from compare.analysis.notices import worded
 from compare.results.rows import measurements, outcome_of
 from compare.schema.records import (
     Contender,
@@ -17,7 +18,7 @@ from compare.schema.records import (
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """One warning text, and the rows in which it stands."""
+    """One warning, and the rows that have it."""
 
     warning: Notice
     rows: tuple[Measurement, ...]
@@ -28,7 +29,7 @@ def warnings(rows: Iterable[Row]) -> list[Noted]:
     found: dict[str, tuple[Notice, list[Measurement]]] = {}
     for row in measurements(rows):
         for warning in row.warnings:
-            found.setdefault(warning.text, (warning, []))[1].append(row)
+            found.setdefault(worded(warning), (warning, []))[1].append(row)
     return [Noted(warning, tuple(hits)) for warning, hits in found.values()]
 
 

@@ -29,6 +29,7 @@ from compare.analysis.mix import (
     total,
     varies,
 )
+from compare.analysis.notices import worded
 from compare.analysis.sections import Column, Section, Table, number
 from compare.analysis.solutions import FLASH, remedies_of
 from compare.analysis.startup import before, compiles
@@ -399,7 +400,7 @@ def narrowly(found: Choice) -> str:
 def failures(found: Choice) -> Iterable[str]:
     """Who of those that may be taken failed in one of its processes, which its times do not show."""
     for each in found.level:
-        told = dict.fromkeys(notice.text for row in each.rows for notice in row.warnings if notice.code == FAILED)
+        told = dict.fromkeys(worded(notice) for row in each.rows for notice in row.warnings if notice.code == FAILED)
         if told:
             yield f"{each.contender.name} also failed: {fmt.one_line('; '.join(told))}."
 

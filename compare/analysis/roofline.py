@@ -112,7 +112,7 @@ def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
 
 def fused_by_compiler(row: Measurement, name: PassName) -> bool:
     """Whether the compiler fused this pass of a naive row, so that it does not do the work that is counted."""
-    return any(notice.code == NOT_NAIVE and notice.text.startswith(f"{name}:") for notice in row.warnings)
+    return any(notice.code == NOT_NAIVE and notice.pass_name == name for notice in row.warnings)
 
 
 class Reached(msgspec.Struct, frozen=True):

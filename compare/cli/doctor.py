@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from compare.analysis.notices import worded
 from compare.backends import BACKENDS, backend, missing_modules
 from compare.cli.arguments import Parser
 from compare.cli.exit_codes import FAILED, OK
@@ -41,7 +42,7 @@ def of_cpus() -> Finding:
     if not notices:
         return Finding(check=CHECK, result="pass", text=f"other processes use {others:.0%} of the CPUs")
     withheld = " (a run would withhold its verdicts)" if busy else ""
-    return Finding(check=CHECK, result="busy", text="; ".join(each.text for each in notices) + withheld)
+    return Finding(check=CHECK, result="busy", text="; ".join(map(worded, notices)) + withheld)
 
 
 def of_gpu() -> Finding:

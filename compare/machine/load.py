@@ -85,18 +85,15 @@ def notices(found: Conditions) -> tuple[Notice, ...]:
     """What of it a reader must know, and what to do about it."""
     notes = []
     if (found.others_share or 0) > OTHERS:
-        text = f"other processes used {found.others_share:.0%} of the CPUs meanwhile; end them and rerun"
-        notes.append(Notice(code=BUSY_MACHINE if found.busy else "other-load", text=text))
+        code = BUSY_MACHINE if found.busy else "other-load"
+        notes.append(Notice(code=code, numbers={"others_share": found.others_share or 0.0}))
     if (found.stolen_share or 0) > STEAL:
-        text = f"the hypervisor gave {found.stolen_share:.0%} of the CPU time to other machines; rerun at another time"
-        notes.append(Notice(code="stolen-time", text=text))
+        notes.append(Notice(code="stolen-time", numbers={"stolen_share": found.stolen_share or 0.0}))
     low, high = found.clock_min_mhz, found.clock_max_mhz
     if low and high and low < high * (1 - CLOCK_CHANGE):
-        text = f"the GPU's clock went between {low} and {high} MHz; lock it (nvidia-smi -lgc) or let it cool"
-        notes.append(Notice(code="clock-change", text=text))
+        notes.append(Notice(code="clock-change", numbers={"low_mhz": low, "high_mhz": high}))
     if found.throttles:
-        text = f"the GPU was slowed down: {', '.join(found.throttles)}; let it cool or raise its power limit"
-        notes.append(Notice(code="throttled", text=text))
+        notes.append(Notice(code="throttled", names=found.throttles))
     return tuple(notes)
 
 

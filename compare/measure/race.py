@@ -132,7 +132,7 @@ class Race:
         reply = self._fleet.ask(row.contender, Stream(contender=row.contender, passes=self._settings.passes))
         if isinstance(reply, Streamed):
             return replace(row, streams=reply.call_s)
-        return _noted(row, "no-streams", "streams of calls failed", reply)
+        return _noted(row, "no-streams", reply)
 
     def _with_trace(self, row: Measurement, album: Album) -> Measurement:
         """The row, whose trace is kept; a trace that cannot be had costs no row."""
@@ -140,7 +140,7 @@ class Race:
         reason = album.add(row, partial(self._fleet.ask, row.contender))
         if not reason:
             return row
-        return replace(row, warnings=(*row.warnings, Notice(code="no-trace", text=f"no whole trace: {reason}")))
+        return replace(row, warnings=(*row.warnings, Notice(code="no-trace", names=(reason,))))
 
     def _with_warm_costs(self, row: Measurement) -> Measurement:
         """The costs once more with warm compile caches; nothing is prepared any more afterwards."""
@@ -149,7 +149,7 @@ class Race:
         reply = self._fleet.ask(row.contender, request)
         if isinstance(reply, Recompiled):
             return replace(row, warm_costs=reply.costs)
-        return _noted(row, "no-warm-costs", "compiling again with warm caches failed", reply)
+        return _noted(row, "no-warm-costs", reply)
 
     def _judge(self, folders: dict[Contender, Path]) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
         if not folders:
@@ -161,7 +161,7 @@ class Race:
             agreements = verification.agreements(self._problem, self._settings, folders, log, budget_s)
             return agreements, verification.unchecked(self._problem, self._settings.passes, len(folders))
         except verification.JudgeFailed as error:
-            return {}, (Notice(code="not-judged", text=f"the agreement check failed: {error}"),)
+            return {}, (Notice(code="not-judged", names=(str(error),)),)
 
     def _resident(self, contender: Contender, ready: Prepared) -> Residents | None:
         """Where a compiler's buffer assignment stands in for allocation events, what a fresh process really grew by."""
@@ -180,6 +180,6 @@ def named(contenders: Iterable[Contender]) -> str:
     return ", ".join(each.name for each in contenders)
 
 
-def _noted(row: Measurement, code: str, text: str, reply: object) -> Measurement:
+def _noted(row: Measurement, code: str, reply: object) -> Measurement:
     reason = reply.reason if isinstance(reply, Failed | Unsupported) else f"unexpected answer {type(reply).__name__}"
-    return replace(row, warnings=(*row.warnings, Notice(code=code, text=f"{text}: {reason}")))
+    return replace(row, warnings=(*row.warnings, Notice(code=code, names=(reason,))))

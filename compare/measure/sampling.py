@@ -274,12 +274,10 @@ class Sampling:
     def _notes(self, contender: Contender) -> tuple[Notice, ...]:
         notes = []
         if refused := self._samples.refused[contender]:
-            text = f"profiled rounds refused and taken again: {len(refused)}, the last because {refused[-1]}"
-            notes.append(Notice(code="refused-windows", text=text))
+            notes.append(Notice(code="refused-windows", numbers={"rounds": len(refused)}, names=(refused[-1],)))
         faulted = self._samples.faulted_bytes(contender)
         if self._settings.device == "cpu" and faulted > prediction.score_bytes(self._problem) / 2:
-            text = f"{faulted / 1e6:.1f} MB of pages were faulted in per call, and timed; see --malloc"
-            notes.append(Notice(code="page-faults", text=text))
+            notes.append(Notice(code="page-faults", numbers={"bytes": faulted}))
         if contender in self._restarted:
-            notes.append(Notice(code="restarted", text="its worker was replaced; rerun if the samples look bimodal"))
+            notes.append(Notice(code="restarted"))
         return tuple(notes) + load.notices(self._conditions)

@@ -43,16 +43,13 @@ def unchecked(problem: Problem, passes: tuple[PassName, ...], contenders: int) -
     queries, keys = (len(each) for each in checked_rows(problem))
     if queries == problem.q_len:
         return ()
-    text = f"numbers: the oracle took {queries} of {problem.q_len} query rows of a slice"
-    if passes != ("forward",):
-        text += f" and dK and dV of {keys} of {problem.kv_len} keys"
-    rest = "were held against the other contenders alone" if contenders > 1 else "were not checked"
-    return (Notice(code="checked-in-part", text=f"{text}; the other rows {rest}"),)
+    numbers: dict[str, float] = {"queries": queries, "of_queries": problem.q_len, "contenders": contenders}
+    gradients: dict[str, float] = {} if passes == ("forward",) else {"keys": keys, "of_keys": problem.kv_len}
+    return (Notice(code="checked-in-part", numbers=numbers | gradients),)
 
 
 def rounding(agreement: Agreement | None) -> tuple[Notice, ...]:
     """Says of TF32 products that they take the operands' upper bits and round nothing."""
     if not agreement or not agreement.tf32_cut_off:
         return ()
-    text = "numbers: the errors of TF32 operands that are cut off, not rounded, about three times those of rounded ones"
-    return (Notice(code="tf32-cut-off", text=text),)
+    return (Notice(code="tf32-cut-off"),)

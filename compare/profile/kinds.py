@@ -27,27 +27,17 @@ def check(
     """Warnings for a row called naive that ran as something else; ``fused`` is what the optimised program shows."""
     if not variant.startswith("naive"):
         return ()
-    found = []
-    for name, result in passes.items():
-        named = sorted({kernel.name for kernel in result.kernels if FUSED.search(kernel.name)})
-        if named:
-            found.append(_warning(f"{name}: the compiler put fused attention in its place ({named[0][:60]})"))
-        elif name in fused:
-            found.append(
-                _warning(f"{name}: the compiler fused both products and the softmax into one op ({fused[name]})")
-            )
-        elif result.peak_bytes < score_bytes(problem):
-            found.append(
-                _warning(
-                    f"{name}: never held one whole score matrix ({result.peak_bytes / 1e6:.1f} of "
-                    f"{score_bytes(problem) / 1e6:.1f} MB): the compiler fused the products with the softmax"
-                )
-            )
-    return tuple(found)
+    return tuple(notice for name, result in passes.items() if (notice := _fused(problem, name, result, fused)))
 
 
-def _warning(text: str) -> Notice:
-    return Notice(code=NOT_NAIVE, text=text)
+def _fused(problem: Problem, name: PassName, result: PassResult, fused: Mapping[PassName, str]) -> Notice | None:
+    named = sorted({kernel.name for kernel in result.kernels if FUSED.search(kernel.name)})
+    if named or name in fused:
+        return Notice(code=NOT_NAIVE, pass_name=name, names=(named[0][:60] if named else fused[name],))
+    if result.peak_bytes < score_bytes(problem):
+        sizes = {"peak_bytes": float(result.peak_bytes), "score_bytes": float(score_bytes(problem))}
+        return Notice(code=NOT_NAIVE, pass_name=name, numbers=sizes)
+    return None
 
 
 Kind = Literal[

@@ -24,6 +24,7 @@ from compare.analysis.accuracy import worst_of
 from compare.analysis.entries import Entry, entries
 from compare.analysis.kernels import LEAST_SHARE
 from compare.analysis.kernels import lines as kernel_lines
+from compare.analysis.notices import worded
 from compare.analysis.times import Extent
 from compare.render import markdown
 from compare.render import markdown_sections as sections
@@ -96,7 +97,7 @@ def notes(each: Entry) -> list[str]:
         f"{fmt.plural(each.device.rounds, 'round')} in {fmt.plural(1 + len(result.repeats), 'process', 'processes')}, "
         f"stopped by {row.stopped}. Peak by {result.peak_source}.",
         "Measured with the device to itself." if row.alone else "",
-        *(f"{notice.text} [{notice.code}]" for notice in row.warnings),
+        *(f"{worded(notice)} [{notice.code}]" for notice in row.warnings),
     ]
     return [fmt.one_line(text) for text in said if text]
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from compare.analysis import accuracy, circumstances, memory, noise, roofline, sections, solutions, times
 from compare.analysis import text as fmt
+from compare.analysis.notices import worded
 from compare.analysis.times import Extent, compared
 from compare.machine.load import BUSY_MACHINE
 from compare.profile.kinds import NOT_NAIVE
@@ -54,7 +55,7 @@ def table_notes(rows: Sequence[Row], reference: Measurement | None) -> list[str]
     """The lines below one table."""
     reasons = [circumstances.without_numbers(row) for row in rows if not isinstance(row, Measurement)]
     noted = (notice for row in measurements(rows) for notice in row.warnings if notice.code == BUSY_MACHINE)
-    withheld = dict.fromkeys(f"No verdicts: {notice.text}." for notice in noted)
+    withheld = dict.fromkeys(f"No verdicts: {worded(notice)}." for notice in noted)
     return [line for line in (circumstances.reference_note(reference), *withheld, *reasons) if line]
 
 

@@ -32,22 +32,23 @@ def _case(rows: Sequence[Row]) -> Row:
     reasons = {row.process: _why_apart(first, row) for row in others}
     measured = [row for row in others if isinstance(row, Measurement) and not reasons[row.process]]
     lost = [_lost(row, reason) for row in others if (reason := reasons[row.process])]
-    known = {(notice.code, notice.text) for notice in first.warnings}
-    more = [each for row in measured for each in row.warnings if (each.code, each.text) not in known]
+    warnings = [*first.warnings]
+    for notice in (notice for row in measured for notice in row.warnings):
+        warnings += [notice] if notice not in warnings else []
     disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
     return replace(
         first,
         passes={name: _pass([(row.process, row.passes[name]) for row in (first, *measured)]) for name in first.passes},
         stopped="budget" if any(row.stopped == "budget" for row in (first, *measured)) else first.stopped,
         agreement=disagreeing[0] if disagreeing else first.agreement,
-        warnings=(*first.warnings, *dict.fromkeys(more), *lost),
+        warnings=(*warnings, *lost),
     )
 
 
 def _lost(row: Row, reason: str) -> Notice:
     """That a later process has no samples here."""
     code = "process-lost" if isinstance(row, Measurement) else FAILED
-    return Notice(code=code, text=f"process {row.process}: {reason}")
+    return Notice(code=code, numbers={"process": row.process}, names=(reason,))
 
 
 def _why_apart(first: Measurement, row: Row) -> str:
@@ -56,7 +57,7 @@ def _why_apart(first: Measurement, row: Row) -> str:
         return f"{outcome_of(row)}: {row.reason}"
     if row.alone != first.alone:
         return f"measured {'with' if row.alone else 'without'} the device to itself, unlike in process {first.process}"
-    return "its numbers were not judged" if row.agreement is None else ""
+    return "its numbers were not verified" if row.agreement is None else ""
 
 
 def _pass(found: Sequence[tuple[int, PassResult]]) -> PassResult:

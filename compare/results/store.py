@@ -10,7 +10,19 @@ import msgspec
 from msgspec.structs import replace
 
 from compare.results import processes
-from compare.schema.records import SCHEMA_VERSION, Contender, Line, Measurement, Node, PassResult, Problem, Row, Run
+from compare.schema.records import (
+    PASSES,
+    SCHEMA_VERSION,
+    Contender,
+    Line,
+    Measurement,
+    Node,
+    Notice,
+    PassResult,
+    Problem,
+    Row,
+    Run,
+)
 
 Rounds = tuple[int, int]  # by the device's clock and by the wall
 
@@ -120,9 +132,23 @@ def found(path: Path) -> Found:
         elif fault := check.fault(record, number):
             faults.append(f"{path}, line {number}: {fault}")
         else:
-            rows.append(record)
+            rows.append(modern(record))
     run = replace(last_run(path, runs, faults), nodes=tuple(nodes.values()))
     return Found(run, sorted(rows, key=lambda row: row.process), faults)
+
+
+def modern(row: Row) -> Row:
+    """A row of schema 4, whose warnings are sentences: the pass that begins some of them gets its field."""
+    if not isinstance(row, Measurement) or not any(notice.text for notice in row.warnings):
+        return row
+    return replace(row, warnings=tuple(map(_with_pass, row.warnings)))
+
+
+def _with_pass(notice: Notice) -> Notice:
+    for name in PASSES:
+        if notice.text.startswith(f"{name}: "):
+            return replace(notice, pass_name=name, text=notice.text.removeprefix(f"{name}: "))
+    return notice
 
 
 def lines(path: Path) -> tuple[Run, list[Row]]:

@@ -273,10 +273,16 @@ class Cost(Record, frozen=True):
 
 
 class Notice(Record, frozen=True):
-    """Something that a reader of the row must know, and what to do about it."""
+    """A warning: its code, the pass that it concerns, and what its sentence names (`compare.analysis.notices`).
+
+    ``text``: the sentence itself, in files of schema 4 alone.
+    """
 
     code: str
-    text: str
+    pass_name: PassName | None = None
+    numbers: dict[str, float] = msgspec.field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    text: str = ""
 
 
 class Conditions(Record, frozen=True):
@@ -402,7 +408,7 @@ class Rated(Record, frozen=True, tag=True):
     rates: tuple[DeviceRate, ...]
 
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Malloc = Literal["recycle", "system"]
 Workers = Literal["backend", "contender"]

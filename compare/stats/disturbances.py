@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from statistics import median
 from typing import NamedTuple
@@ -41,28 +41,17 @@ def notices(passes: Mapping[PassName, PassResult]) -> tuple[Notice, ...]:
     return tuple(notice for name, result in passes.items() for notice in _of_pass(name, result))
 
 
-def _of_pass(name: PassName, result: PassResult) -> list[Notice]:
+def _of_pass(name: PassName, result: PassResult) -> Iterator[Notice]:
     rounds = round_medians(result.device_s, result.per_round)
-    found = []
     if change := drift(rounds):
-        text = (
-            f"{name}: device time moved by {change:+.0%} from the first rounds to the last; ratios are formed inside "
-        )
-        found.append(Notice(code="drift", text=text + "rounds and hold, for the times rerun on a settled machine"))
+        yield Notice(code="drift", pass_name=name, numbers={"change": change})
     if two := levels(rounds):
-        text = f"{name}: rounds lie on two levels, {two.lower_s * 1e3:.3g} and {two.upper_s * 1e3:.3g} ms"
-        advice = f" ({two.upper_share:.0%} on the upper): two clock or memory states; rerun and compare"
-        found.append(Notice(code="two-levels", text=text + advice))
+        yield Notice(code="two-levels", pass_name=name, numbers=two._asdict())
     if excess := beyond_wall(result):
-        text = f"{name}: device time is {excess:.0%} longer than wall time, which holds it: by the profiler's own cost "
-        found.append(
-            Notice(code="device-over-wall", text=text + "or in slower rounds; of this pass trust the wall time")
-        )
+        yield Notice(code="device-over-wall", pass_name=name, numbers={"excess": excess})
     out = outliers(result.device_s)
     if out.far > max(2, MANY_OUTLIERS * out.samples) or (out.far and out.worst > LARGE_OUTLIER):
-        text = f"{name}: {out.far} of {out.samples} samples far out, the slowest {out.worst:.1f}x the median; "
-        found.append(Notice(code="outliers", text=text + "medians bear it, but something else ran on this machine"))
-    return found
+        yield Notice(code="outliers", pass_name=name, numbers=out._asdict())
 
 
 def drift(rounds: Sequence[float]) -> float | None:

@@ -325,8 +325,8 @@ def _doubts(saved: int, by_buffers: int | None) -> tuple[Notice, ...]:
     """Where a framework shows the saved buffers themselves, they must add up to what the allocation events say."""
     if by_buffers is None or abs(saved - by_buffers) <= max(TOLERANCE * by_buffers, 2**20):
         return ()
-    text = f"saved bytes: {saved / 1e6:.1f} MB by allocation events, {by_buffers / 1e6:.1f} MB by the buffers"
-    return (Notice(code="saved-bytes-disagree", text=f"{text}; do not trust this row's saved memory"),)
+    sizes = {"events_bytes": float(saved), "buffers_bytes": float(by_buffers)}
+    return (Notice(code="saved-bytes-disagree", numbers=sizes),)
 
 
 def _windows(session: Session, programs: Programs, passes: Passes) -> int | None:
@@ -562,7 +562,4 @@ def _with_warmup(cost: Cost, watch: Stopwatch) -> Cost:
 
 
 def _unsteady(name: PassName, watch: Stopwatch) -> Notice:
-    text = (
-        f"{name}: still getting faster after {len(watch.seconds)} warm-up calls; raise --budget if the interval is wide"
-    )
-    return Notice(code="unsteady-warmup", text=text)
+    return Notice(code="unsteady-warmup", pass_name=name, numbers={"calls": len(watch.seconds)})

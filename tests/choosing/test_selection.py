@@ -109,13 +109,13 @@ def test_processes_that_disagree_name_nobody() -> None:
     assert winner(chosen(rows[0], twice(steady(LONG, EAGER, 2e-3), 0.9))) == JAX
 
 
-FUSED_BY_COMPILER = (Notice(code=NOT_NAIVE, text="forward: the compiler fused both products"),)
+FUSED_BY_COMPILER = (Notice(code=NOT_NAIVE, pass_name="forward", names=("fusion",)),)
 OBJECTIONS: dict[str, tuple[Row | None, Goal, str]] = {
     "missing": (None, "latency", "was not measured"),
     "skipped": (skip(LONG, EAGER), "latency", "skip: cuDNN needs"),
     "out of memory": (out_of_memory(LONG, EAGER), "latency", "OOM in backward"),
     "wrong": (steady(LONG, EAGER, agreement=agreement(False)), "latency", "disagree"),
-    "unjudged": (steady(LONG, EAGER, agreement=None), "latency", "not judged"),
+    "unjudged": (steady(LONG, EAGER, agreement=None), "latency", "not verified"),
     "without the pass": (steady(LONG, EAGER, passes=("step",)), "latency", "pass was not measured"),
     "without training": (steady(LONG, EAGER, passes=("forward",)), "training", "training was not measured"),
     "not naive": (steady(LONG, EAGER, warnings=FUSED_BY_COMPILER), "latency", "its compiler fused it"),

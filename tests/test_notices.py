@@ -1,0 +1,93 @@
+"""Warnings are typed: each code has its sentence, and the sentences of old files stay as they are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from compare.analysis.notices import SENTENCES, worded
+from compare.results import store
+from compare.schema.records import Notice
+from tests import samples
+from tests.samples import EAGER, measurement, problem
+
+ROOT = Path(__file__).parents[1]
+NUMBERS = [
+    "others_share",
+    "stolen_share",
+    "low_mhz",
+    "high_mhz",
+    "change",
+    "lower_s",
+    "upper_s",
+    "upper_share",
+    "excess",
+    "far",
+    "samples",
+    "worst",
+    "peak_bytes",
+    "score_bytes",
+    "events_bytes",
+    "buffers_bytes",
+    "calls",
+    "process",
+    "rounds",
+    "bytes",
+    "queries",
+    "of_queries",
+    "keys",
+    "of_keys",
+    "contenders",
+]
+
+
+def codes_in_the_source() -> set[str]:
+    """The codes that stand in calls of ``Notice``, and the constants that name some of them."""
+    found: set[str] = set()
+    for path in (ROOT / "compare").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Notice":
+                [code] = [field.value for field in node.keywords if field.arg == "code"]
+                found |= {part.value for part in ast.walk(code) if isinstance(part, ast.Constant)}
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "_noted":
+                found |= {part.value for part in node.args if isinstance(part, ast.Constant)}
+    return {*found, "busy-machine", "not-naive", "process-failed"}
+
+
+def test_every_code_has_a_sentence_and_every_sentence_a_code() -> None:
+    assert codes_in_the_source() == set(SENTENCES)
+
+
+@pytest.mark.parametrize("code", SENTENCES)
+def test_a_sentence_is_one_line_that_says_something(code: str) -> None:
+    text = worded(Notice(code=code, numbers=dict.fromkeys(NUMBERS, 2.0), names=("NAME",)))
+    assert len(text) > 20
+    assert "\n" not in text
+    assert not re.search(r"nan|\{|None", text)
+
+
+def test_a_warning_survives_its_file(tmp_path: Path) -> None:
+    noted = Notice(code="outliers", pass_name="step", numbers={"far": 5, "samples": 100, "worst": 7.5})
+    log = store.Log(tmp_path / store.RESULTS)
+    log.append_run(samples.run())
+    log.append(measurement(problem(64), warnings=(noted,)))
+    _, [row] = store.read(tmp_path / store.RESULTS)
+    assert row.warnings == (noted,)  # type: ignore[union-attr]
+    assert worded(noted).startswith("step: 5 of 100 samples are outliers, the slowest 7.5x the median")
+
+
+def test_the_sentence_of_a_file_of_schema_4_stays_and_its_pass_becomes_a_field(tmp_path: Path) -> None:
+    log = store.Log(tmp_path / store.RESULTS)
+    log.append_run(samples.run())
+    row = msgspec.to_builtins(measurement(problem(64), EAGER))
+    row["warnings"] = [{"code": "not-naive", "text": "forward: fused"}, {"code": "restarted", "text": "anew"}]
+    with (tmp_path / store.RESULTS).open("ab") as file:
+        file.write(msgspec.json.encode(row) + b"\n")
+    _, [read] = store.read(tmp_path / store.RESULTS)
+    fused, restarted = read.warnings  # type: ignore[union-attr]
+    assert (fused.pass_name, worded(fused)) == ("forward", "forward: fused")
+    assert (restarted.pass_name, worded(restarted)) == (None, "anew")
