@@ -58,16 +58,19 @@ def refuses(name: str, variant: str) -> bool:
 
 def description(name: str, variant: str) -> Variant | None:
     """What a variant says of itself; None where it says nothing, or is not on this machine."""
-    known = None if is_own(variant) or name not in BACKENDS else package_file(name, f"variants/{variant}.py")
-    path = file_of(variant) if is_own(variant) else known
-    return _read(path) if path and path.is_file() else None
+    if is_own(variant):
+        return _read(file_of(variant))
+    if name not in BACKENDS or not variant.isidentifier():  # names in results may come from anywhere
+        return None
+    paths = (root / "variants" / f"{variant}.py" for root in _roots(backend(name).package))
+    return next(filter(None, map(_read, paths)), None)
 
 
 @cache
 def _read(path: Path) -> Variant | None:
     try:
         return declared(ast.parse(path.read_text(encoding="utf-8")), path)
-    except (SyntaxError, ValueError):  # no description: `check` and the test of all descriptions say what is wrong
+    except (OSError, SyntaxError, ValueError):  # none that can be read: `check` says why before a run
         return None
 
 

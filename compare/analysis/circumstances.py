@@ -24,7 +24,7 @@ from compare.schema.records import (
     Run,
     Skip,
 )
-from compare.stats.estimates import WIDENED_FROM, processes_of, reference_of, target_half_width, trusted
+from compare.stats.estimates import WIDENED_FROM, processes_of, target_half_width
 
 MOST_LABELS = 3
 ON_ALL_KINDS = "All kinds of machine together"
@@ -105,19 +105,6 @@ def backend_line(report: DeviceReport) -> str:
     )
 
 
-def reference_row(rows: Sequence[Row]) -> Measurement | None:
-    """The reference of one problem, None where there is nothing to compare it with."""
-    measured = measurements(rows)
-    return reference_of(measured) if len(measured) > 1 else None
-
-
-def reference_note(reference: Measurement | None) -> str:
-    """In words, what the ratios of a table mean."""
-    if reference is None:
-        return ""
-    return f"Ratio: time / time of the reference (ref), {reference.contender.name}; below 1 is faster."
-
-
 def result_word(row: Row) -> str:
     """The outcome of a row in one word: ``ok``, ``WRONG``, ``unknown``, ``skip``, or the status of a failure."""
     if not isinstance(row, Measurement):
@@ -125,13 +112,6 @@ def result_word(row: Row) -> str:
     if row.agreement is None:
         return "unknown"
     return "ok" if row.agreement.agrees else "WRONG"
-
-
-def ratio_word(row: Measurement, reference: Measurement | None) -> str:
-    """What stands in place of a ratio: nothing where none is due, ``no ratio`` where it would not be fair."""
-    if reference is None or row is reference:
-        return ""
-    return "no ratio" if row.alone or not trusted(row) else fmt.NONE
 
 
 def without_numbers(row: Skip | Failure) -> str:

@@ -7,9 +7,10 @@ from hashlib import sha256
 
 import msgspec
 
+from compare.analysis.accuracy import worst_of
 from compare.analysis.roofline import Achieved, Rates, achieved, best_rates
 from compare.results.rows import by_problem, measurements
-from compare.schema.records import Contender, Measurement, PassName, PassResult, Row, Run
+from compare.schema.records import Contender, Cost, Measurement, PassName, PassResult, Row, Run, TensorError
 from compare.stats.estimates import Estimate, device_time, ratio, reference_of, trusted, wall_time
 from compare.stats.verdicts import Verdict, verdict
 
@@ -17,7 +18,9 @@ from compare.stats.verdicts import Verdict, verdict
 class Entry(msgspec.Struct, frozen=True):
     """One pass of one row; of a row without numbers the row alone.
 
-    ``reference`` is what ``ratio`` and ``verdict`` refer to, and None where no ratio would be fair.
+    ``reference``: the contender that ratios of this problem refer to, None where there is nothing to compare.
+    ``ratio`` and ``verdict`` are None where no ratio would be fair.  ``kernels``: how many ran in one iteration, of a
+    GPU only, as ops of a CPU nest.
     """
 
     row: Row
@@ -28,12 +31,23 @@ class Entry(msgspec.Struct, frozen=True):
     ratio: Estimate | None = None
     verdict: Verdict | None = None
     achieved: Achieved | None = None
+    kernels: int | None = None
 
     @property
     def result(self) -> PassResult | None:
         """What was recorded of the pass."""
         measured = isinstance(self.row, Measurement) and self.pass_name
         return self.row.passes[self.pass_name] if measured else None  # type: ignore[union-attr, index]
+
+    @property
+    def cost(self) -> Cost | None:
+        """What was paid before the first sample of the pass."""
+        return self.row.costs.get(self.pass_name or "") if isinstance(self.row, Measurement) else None
+
+    @property
+    def worst(self) -> TensorError | None:
+        """The tensor of the row that comes nearest to its allowance."""
+        return worst_of(self.row) if isinstance(self.row, Measurement) else None
 
     @property
     def key(self) -> str:
@@ -45,7 +59,8 @@ class Entry(msgspec.Struct, frozen=True):
 def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
     """All entries, in the order of the rows of each problem."""
     for problem, group in by_problem(rows):
-        reference = reference_of(measurements(group))
+        measured = measurements(group)
+        reference = reference_of(measured) if len(measured) > 1 else None
         rates = best_rates(run.rates, problem.dtype, problem.matmul_precision)
         for row in group:
             if isinstance(row, Measurement):
@@ -56,14 +71,15 @@ def entries(run: Run, rows: Sequence[Row]) -> Iterator[Entry]:
 
 def entry(run: Run, row: Measurement, reference: Measurement | None, rates: Rates, name: PassName) -> Entry:
     """One pass of one measured row."""
-    relative = ratio(row, reference, name)
+    relative, result = ratio(row, reference, name), row.passes[name]
     return Entry(
         row,
         name,
-        device_time(row.passes[name]),
-        wall_time(row.passes[name]),
-        reference.contender if relative and reference else None,
+        device_time(result),
+        wall_time(result),
+        reference.contender if reference else None,
         relative,
         verdict(relative, run.settings.same_within) if relative else None,
         achieved(row, name, rates) if trusted(row) else None,
+        sum(kernel.count for kernel in result.kernels) if run.settings.device == "gpu" else None,
     )

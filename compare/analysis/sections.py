@@ -14,14 +14,20 @@ import msgspec
 from compare.analysis.text import one_line
 
 Align = Literal["left", "right"]
+Detail = Literal["always", "wide", "page", "file"]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of a table: its name, its unit if all cells share one, and how its cells are aligned."""
+    """A column of a table: its name, its unit if all cells share one, and how its cells are aligned.
+
+    ``detail`` says where it is shown.  ``wide``: not on a narrow terminal.  ``page``: in HTML and CSV.  ``file``: in
+    CSV only.
+    """
 
     name: str
     unit: str = ""
     align: Align = "left"
+    detail: Detail = "always"
 
     @property
     def heading(self) -> str:
@@ -65,4 +71,14 @@ def number(name: str, unit: str = "") -> Column:
 
 def code(text: str) -> str:
     """A name as code, within a text."""
-    return f"`{one_line(text).replace('`', chr(39)) or ' '}`"
+    return f"`{plain(text) or ' '}`"
+
+
+def plain(text: str) -> str:
+    """Text of a library or a user on one line, without marks of its own."""
+    return one_line(text).replace("`", "'")
+
+
+def unmarked(text: str) -> str:
+    """A text of an analysis without its marks, on one line."""
+    return one_line(text.replace("`", ""))

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from compare.__version__ import VERSION
+from compare.analysis import side_by_side
 from compare.analysis.roofline import link_line, rate_line
 from compare.analysis.text import one_line
 from compare.machine import environment
@@ -28,7 +29,7 @@ from compare.measure import rates as rating
 from compare.measure.runner import Runner, failed_logs
 from compare.plan import cases
 from compare.plan.cases import Plan
-from compare.render.terminal import problem_table
+from compare.render import terminal
 from compare.results import processes, store
 from compare.schema.records import SCHEMA_VERSION, DeviceRate, DeviceReport, LinkRate, Node, Problem, Row, Run
 
@@ -113,12 +114,12 @@ class Display:
     def _number(self, problem: Problem) -> int:
         return self._plan.problems.index(problem) + 1
 
-    def finished(self, problem: Problem, rows: Sequence[Row]) -> None:
+    def finished(self, problem: Problem, rows: Sequence[Row], run: Run) -> None:
         """A problem is done in one process, in all where there are rows: a better guess of the time that is left."""
         self._left_s -= self._cost_s(problem)
         self._problem_began = perf_counter()
         if rows:
-            self._console.print(problem_table(rows, self._console.width, self._plan.settings))
+            terminal.show([side_by_side.of_problem(run, rows)], self._console)
         self._progress.update(self._task, advance=1)
 
     def remaining(self) -> str:
@@ -180,7 +181,8 @@ class Study:
     def finished(self, problem: Problem, process: int) -> None:
         """A problem is finished in one process; shown once it is so in all."""
         last = process == self.run.settings.processes
-        self._display.finished(problem, ordered(self._unfinished.pop(problem, ()), self._plan) if last else ())
+        rows = ordered(self._unfinished.pop(problem, ()), self._plan) if last else ()
+        self._display.finished(problem, rows, self.run)
 
     def placed(self, found: Node) -> None:
         """What is known of a node of a cluster, once more of it is known."""

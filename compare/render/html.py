@@ -20,11 +20,12 @@ from markupsafe import Markup, escape
 
 from compare.analysis import circumstances, times
 from compare.analysis import text as fmt
-from compare.analysis.accuracy import worst_of
+from compare.analysis.columns import Column, upto
 from compare.analysis.entries import Entry, entries
 from compare.analysis.kernels import LEAST_SHARE
 from compare.analysis.kernels import lines as kernel_lines
 from compare.analysis.notices import worded
+from compare.analysis.sections import unmarked
 from compare.analysis.times import Extent
 from compare.render import markdown
 from compare.render import markdown_sections as sections
@@ -32,10 +33,6 @@ from compare.render.plots.style import INK, PAPER
 from compare.results.rows import outcome_of
 from compare.schema.records import Measurement, PassResult, Row, Run
 
-COLUMNS = (
-    "Problem", "Contender", "Pass", "Device (ms)", "Ratio", "Verdict", "Wall (ms)", "Peak (MB)", "Saved (MB)",
-    "% of floor", "Error / allowed", "Result",
-)  # fmt: skip
 CHOICES = ("Pass", "Verdict", "Result")
 
 
@@ -57,33 +54,16 @@ class Line(NamedTuple):
 
 def row_lines(run: Run, rows: Sequence[Row]) -> Iterator[Line]:
     """All lines."""
+    columns = upto("page")
     for each in entries(run, rows):
-        yield Line(each.key, cells(each), notes(each), kernels(each.result) if each.result else [])
+        cells = [cell(column, each) for column in columns]
+        yield Line(each.key, cells, notes(each), kernels(each.result) if each.result else [])
 
 
-def cells(each: Entry) -> list[Cell]:
-    """One line in the order of COLUMNS."""
-    row, result = each.row, each.result
-    names = [Cell(row.problem.label), Cell(fmt.one_line(row.contender.name)), Cell(each.pass_name or fmt.NONE)]
-    if not isinstance(row, Measurement) or result is None or each.device is None or each.wall is None:
-        blanks = [Cell("") if name == "Verdict" else Cell(fmt.NONE, "") for name in COLUMNS[3:-1]]
-        return [*names, *blanks, Cell(circumstances.result_word(row))]
-    share = each.achieved.share if each.achieved else None
-    worst = worst_of(row)
-    return [
-        *names,
-        Cell(fmt.time(each.device), each.device.median),
-        Cell(fmt.ratio(each.ratio), each.ratio.median) if each.ratio else Cell(fmt.NONE, ""),
-        Cell(each.verdict or ""),
-        Cell(fmt.time(each.wall), each.wall.median),
-        Cell(circumstances.peak([result]), result.peak_bytes),
-        Cell(fmt.megabytes(row.saved_bytes), "" if row.saved_bytes is None else row.saved_bytes),
-        Cell(fmt.NONE, "") if share is None else Cell(fmt.percent(share), share),
-        Cell(f"{fmt.error(worst.max_error)} / {fmt.error(worst.allowed_max)}", worst.max_error)
-        if worst
-        else Cell(fmt.NONE, ""),
-        Cell(circumstances.result_word(row)),
-    ]
+def cell(column: Column, entry: Entry) -> Cell:
+    """A number is sorted by its value, a text by itself."""
+    value = column.value(entry) if column.align == "right" else None
+    return Cell(unmarked(column.text(entry)), "" if column.align == "right" and value is None else value)
 
 
 def notes(each: Entry) -> list[str]:
@@ -92,7 +72,7 @@ def notes(each: Entry) -> list[str]:
     if not isinstance(row, Measurement) or result is None or each.device is None:
         return [] if isinstance(row, Measurement) else [fmt.one_line(f"{outcome_of(row)}: {row.reason}")]
     said = [
-        f"Ratio to {each.reference.name}." if each.reference else "",
+        f"Ratio to {each.reference.name}." if each.ratio and each.reference else "",
         f"Ran {row.ran}." if row.ran else "",
         f"{fmt.plural(each.device.rounds, 'round')} in {fmt.plural(1 + len(result.repeats), 'process', 'processes')}, "
         f"stopped by {row.stopped}. Peak by {result.peak_source}.",
@@ -113,7 +93,8 @@ def kernels(result: PassResult) -> list[tuple[str, str, str]]:
 
 def choices(found: Sequence[Line]) -> list[tuple[str, int, list[str]]]:
     """Columns of few words, by which lines are chosen: name, place in the table, and the words."""
-    places = [(name, COLUMNS.index(name)) for name in CHOICES]
+    names = [column.name for column in upto("page")]
+    places = [(name, names.index(name)) for name in CHOICES]
     return [
         (name, at + 1, [word for word in dict.fromkeys(line.cells[at].text for line in found) if word])
         for name, at in places
@@ -148,7 +129,7 @@ def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str
         script=Markup(script),
         script_hash=b64encode(sha256(script.encode()).digest()).decode(),
         contents=[each.anchor for each in found if each.anchor],
-        columns=COLUMNS,
+        columns=[column.heading for column in upto("page")],
         choices=choices(lines),
         lines=data(lines),
         pictures=[Drawn(name, caption, inline(name, title, svg)) for name, title, caption, svg in pictures],

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.analysis import accuracy, memory, scaling, solutions, times
+from compare.analysis import accuracy, detailed, memory, scaling, side_by_side, solutions, times
 from compare.analysis.sections import Section
 from compare.analysis.times import Extent, compared
 from compare.render import markdown_costs as costs
 from compare.render import markdown_floor, markdown_text
 from compare.render import markdown_reasons as reasons
 from compare.render import markdown_sections as sections
-from compare.render import markdown_tables as tables
 from compare.schema.records import Row, Run
 
 SHOWN = Extent(1000, 300)
@@ -26,13 +25,13 @@ def render(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") 
 def body(run: Run, rows: Sequence[Row], pictures: str = "", traces: str = "") -> list[str]:
     """All sections below the heading."""
     parts = [
-        tables.side_by_side(rows, run.settings.same_within),
+        *drawn(side_by_side.sections(run, rows)),
         sections.verdicts(compared(rows, run.settings.same_within), run.settings),
         pictures,
         *drawn(solutions.sections(run, rows)),
         *drawn(scaling.sections(run, rows)),
         reasons.why(run, rows),
-        tables.seed_tables(rows),
+        *drawn(detailed.sections(run, rows)),
         *drawn(memory.sections(run, rows)),
         sections.performance(rows),
         markdown_floor.floors(run, rows),

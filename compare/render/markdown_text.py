@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from compare.analysis.sections import Section, Table
 from compare.analysis.text import one_line
 
-SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+SPECIAL = re.compile(r"([\\`*\[\]|~#]|(?<![^\W_])_|_(?![^\W_]))")  # an underscore within a word does nothing
 LIST = re.compile(r"^(\d*)([-+.)])")  # at the beginning of a line, a list
 
 

@@ -60,17 +60,15 @@ function made(tag, attributes, ...children) {
 // -------------------------------------------------------------------------------------------- tables of sections
 
 function fill(table) {
-  // In a table that names a problem in its first row only, sorted rows would lose it.
-  for (const column of [0, 1]) {
-    let above = null;
-    for (const row of table.tBodies[0].rows) {
-      const cell = row.cells[column];
-      if (cell && cell.textContent.trim() === "" && above) {
-        cell.append(...[...above.childNodes].map((node) => node.cloneNode(true)));
-        cell.classList.add("again");
-      }
-      above = cell;
+  // A row that begins with empty cells goes on with the row above.  Sorted, it would lose what stands there.
+  let above = null;
+  for (const row of table.tBodies[0].rows) {
+    for (const [column, cell] of above ? [...row.cells].entries() : []) {
+      if (cell.textContent.trim() !== "") break;
+      cell.append(...[...above.cells[column].childNodes].map((node) => node.cloneNode(true)));
+      cell.classList.add("again");
     }
+    above = row;
   }
 }
 

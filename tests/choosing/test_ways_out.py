@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from compare.analysis.memory import way_text, ways_out
+from compare.analysis.sections import unmarked
 from compare.cli.main import main
 from compare.render.markdown_text import marked
-from compare.render.terminal import unmarked
 from compare.schema.records import Measurement
 from tests.choosing.rows import FUSED, steady, written
 from tests.reports.rendered import page, printed

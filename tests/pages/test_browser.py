@@ -26,26 +26,28 @@ FLAGS = (
 )  # fmt: skip
 DRIVER = """
 const bodies = () => [...document.querySelectorAll("#entries > tbody")];
-const seen = (column) => bodies().map((each) => each.rows[0].cells[column].textContent.trim());
-const values = () => found.map((line) => line.cells[3][1]);
+const heads = [...document.querySelectorAll("#entries th")].map((each) => each.textContent.trim());
+const seen = (name) => bodies().map((each) => each.rows[0].cells[heads.indexOf(name)].textContent.trim());
+const values = () => found.map((line) => line.cells[heads.indexOf("Device (ms)") - 1][1]);
 const buttons = [...document.querySelectorAll("#entries th button")];
 const click = (name) => buttons.find((each) => each.textContent === name).click();
 const said = {shown: bodies().length};
-click("Device (ms)"); said.up = values(); said.first = seen(4)[0];
+click("Device (ms)"); said.up = values(); said.first = seen("Device (ms)")[0];
 click("Device (ms)"); said.down = values();
-click("Problem"); said.problems = seen(1);
+click("Problem"); said.problems = seen("Problem");
 words.value = "T=1024 EAGER"; words.dispatchEvent(new Event("input"));
-said.filtered = [seen(1), seen(2)];
+said.filtered = [seen("Problem"), seen("Contender")];
 words.value = ""; choices[1].value = "FASTER"; choices[1].dispatchEvent(new Event("change"));
-said.faster = seen(6);
-const hidden = lines.find((line) => line.cells[5][0] !== "FASTER" && line.kernels.length);
+said.faster = seen("Verdict");
+const hidden = lines.find((line) => line.cells[heads.indexOf("Verdict") - 1][0] !== "FASTER" && line.kernels.length);
 location.hash = hidden.id;
 addEventListener("hashchange", () => {
   said.revealed = [bodies()[0].id === hidden.id, bodies()[0].matches(":target"), bodies()[0].rows.length];
   said.kernels = [...bodies()[0].querySelectorAll(".kernels code")].map((each) => each.textContent);
   const side = document.querySelector("#side-by-side")?.parentNode.querySelector("table");
-  side?.querySelectorAll("th button")[2].click();
-  said.side = side && [...side.tBodies[0].rows].map((row) => [row.cells[0].textContent, row.cells[2].textContent]);
+  const place = side && [...side.querySelectorAll("th")].findIndex((each) => each.textContent === "Device (ms)");
+  side?.querySelectorAll("th button")[place].click();
+  said.side = side && [...side.tBodies[0].rows].map((row) => [row.cells[0].textContent, row.cells[place].textContent]);
   document.title = JSON.stringify(said);
 });
 """

@@ -61,7 +61,7 @@ def test_planned_times_memory_and_ratio_come_out(out: Path, capsys: pytest.Captu
     text, ratio = capsys.readouterr().out, "1.25x ±0.0%"
     by_the_wall = text.count(f"({ratio}), the opposite by the wall")  # whose clock is real: it may say anything
     assert text.count(ratio) - by_the_wall == 2 * len(PASSES)  # as the problem finishes, and in the report
-    assert (out / store.REPORT).read_text().count(f"{ratio}<br>SLOWER") == len(PASSES)
+    assert (out / store.REPORT).read_text().count(f"{ratio} | SLOWER |") == len(PASSES)
 
 
 def test_results_hold_every_record(out: Path) -> None:
@@ -182,7 +182,9 @@ def test_forward_only(out: Path) -> None:
     assert list(found.costs) == ["forward"]
     assert found.saved_bytes is None
     assert [each.tensor for each in found.agreement.tensors] == ["forward.out"]
-    assert "backward (ms)" not in (out / store.REPORT).read_text().split("## Side by side")[1].split("##")[0]
+    side_by_side = (out / store.REPORT).read_text().split("## Side by side")[1].split("\n## ")[0]
+    assert "| forward |" in side_by_side
+    assert "backward" not in side_by_side
 
 
 @pytest.mark.parametrize("passes", [("backward",), ("step",), ("forward", "step")])

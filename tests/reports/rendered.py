@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 from rich.console import Console
 
+from compare.analysis import side_by_side
 from compare.render import markdown, terminal
 from compare.schema.records import Contender, Row, Run
 from tests import samples
@@ -28,7 +29,8 @@ def printed(rows: Sequence[Row], width: int, run: Run | None = None) -> str:
 def table_text(rows: Sequence[Row], width: int = 80, **settings: Any) -> str:
     """One problem's table as plain text."""
     console = Console(width=width, file=(out := StringIO()), force_terminal=False)
-    console.print(terminal.problem_table(rows, width, replace(samples.run().settings, **settings)))
+    run = replace(samples.run(), settings=replace(samples.run().settings, **settings))
+    terminal.show([side_by_side.of_problem(run, rows)], console)
     return out.getvalue()
 
 

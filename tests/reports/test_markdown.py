@@ -70,12 +70,11 @@ def test_sections_are_in_order() -> None:
     ]
 
 
-def test_side_by_side_divides_only_where_it_gathers() -> None:
-    alike = [measurement(problem(n)) for n in (256, 512)]
-    apart = [measurement(problem(256)), measurement(problem(512, mask="causal"))]
-    assert "### full float32 ieee, B=4" in part(alike, "Side by side")
-    assert "###" not in part(apart, "Side by side")
-    assert "causal" in part(apart, "Side by side")
+def test_side_by_side_has_a_table_for_each_problem() -> None:
+    problems = [problem(256), problem(512, mask="causal")]
+    text = part([measurement(where, contender) for where in problems for contender in (JAX, EAGER)], "Side by side")
+    assert re.findall("^### (.*)$", text, re.MULTILINE) == [where.label for where in problems]
+    assert text.count("| `torch:naive:eager` | ok |") == 2
 
 
 def test_numeric_agreement_shows_the_worst_row() -> None:
