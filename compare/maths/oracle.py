@@ -81,7 +81,7 @@ def _tf32(problem: Problem, device: str) -> bool:
 
 def keys_of_rows(mask: Mask, first: int, last: int, kv_len: int) -> tuple[int, int]:
     """The range of keys outside of which no row first..last sees anything."""
-    if mask.kind == "full":
+    if mask.kind not in ("causal", "window", "strided"):
         return 0, kv_len
     low = max(0, first - mask.size + 1) if mask.kind == "window" else 0
     return min(low, kv_len), min(last + 1, kv_len)

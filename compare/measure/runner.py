@@ -26,11 +26,13 @@ from compare.worker.protocol import Failed, Foresee, Foreseen
 
 def known(problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str:
     """Why a case is skipped, as far as that follows from its names and sizes; empty where it does not."""
+    if reason := variants.refusal(problem, contender.backend, contender.variant):
+        return reason
     found = variants.description(contender.backend, contender.variant)
     alone = replace(contender, variant=found.alone, entrant=1) if found and found.alone else None
     if alone in contenders and alone and problem.devices == 1:
         return f"on one device it runs what {alone.name} runs, a contender here"
-    return variants.refusal(problem, contender.backend, contender.variant)
+    return ""
 
 
 def refusals(plan: Plan) -> dict[Case, str]:
