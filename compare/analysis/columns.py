@@ -50,12 +50,17 @@ def at(path: str) -> Callable[[Entry], Any]:
     return value
 
 
-def written(value: Callable[[Entry], Any], write: Callable[[Any], str] = str) -> Callable[[Entry], str]:
+def as_it_is(value: Value) -> str:
+    """A word or a whole number as text."""
+    return plain(str(value))
+
+
+def written(value: Callable[[Entry], Any], write: Callable[[Any], str] = as_it_is) -> Callable[[Entry], str]:
     """The short text of a value; a dash for none."""
 
     def text(entry: Entry) -> str:
         found = value(entry)
-        return fmt.NONE if found is None else plain(write(found))
+        return fmt.NONE if found is None else write(found)
 
     return text
 
