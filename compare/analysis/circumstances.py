@@ -1,4 +1,4 @@
-"""The circumstances of a run, and what was timed."""
+"""Under which circumstances a run measured, and what its numbers are."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from compare.analysis import text as fmt
-from compare.analysis.kernels import LEAST_SHARE, NOTICEABLE, Line
-from compare.analysis.noise import Noted, Unmeasured
-from compare.analysis.notices import worded
+from compare.analysis.sections import Column, Section, Table, code, plain
 from compare.analysis.times import verdict_note
 from compare.backends import BACKENDS
 from compare.results.rows import measurements, outcome_of, status_of
 from compare.schema.records import (
     MIN_ROUNDS,
     RESIDENT,
-    Device,
     DeviceReport,
     Failure,
     Measurement,
@@ -26,16 +23,47 @@ from compare.schema.records import (
 )
 from compare.stats.estimates import WIDENED_FROM, processes_of, target_half_width
 
-MOST_LABELS = 3
+ORDER = 85
+MOST_NODES = 3
 ON_ALL_KINDS = "All kinds of machine together"
 STOPPED = {
-    "steady": "steady: stopped once every ratio (one contender: every median) was known to ±{target:g}%",
-    "budget": "budget: stopped when the time of its cases was spent",
-    "samples": "samples: ran as many samples as were asked for",
+    "steady": "steady: every ratio (one contender: every median) was known to ±{target:g}%",
+    "budget": "budget: the time per case was spent",
+    "samples": "samples: all requested samples were taken",
 }
 
 
-RESIDENT_NOTE = " ≈: resident growth, where XLA's buffer assignment holds less than the process grew by."
+RESIDENT_NOTE = " ≈: resident growth, where the process grew by more than XLA's buffer assignment holds."
+NAME_AND_VALUE = (Column("Name"), Column("Value"))
+
+
+def title(run: Run) -> str:
+    """The title of a report."""
+    return f"Attention benchmark: {' and '.join(report.backend for report in run.backends) or 'no backend'}"
+
+
+def opening(run: Run, rows: Sequence[Row], shown: str = "") -> list[Section]:
+    """What a page starts with: the settings, and the environment folded away."""
+    flags = {f"{report.backend} {name}": value for report in run.backends for name, value in report.flags.items()}
+    known = facts(run, rows, shown)
+    host = [(plain(name), plain(value)) for name, value in [*run.host.items(), *flags.items()]]
+    variables = [
+        (code(backend), code(f"{name}={value}"))
+        for backend, found in run.environment.items()
+        for name, value in found.items()
+    ]
+    tables = [
+        Table((Column("Setting"), Column("Value")), [(plain(name), plain(value)) for name, value in known]),
+        Table(NAME_AND_VALUE, host, "Host and flags", folded=True),
+        Table((Column("Backend"), Column("Variable")), variables, "Environment variables", folded=True),
+    ]
+    return [Section("Settings", tables=tables)]
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """What was timed."""
+    notes = [plain(note) for note in timing_notes(rows, run.settings.same_within)]
+    return [Section("What was timed", [] if notes else ["Nothing was measured."], points=notes, brief=notes)]
 
 
 def facts(run: Run, rows: Sequence[Row], shown: str = "") -> list[tuple[str, str]]:
@@ -73,8 +101,8 @@ def incomplete(run: Run, rows: Sequence[Row]) -> str:
 def nodes_line(run: Run) -> str:
     """How many nodes of a cluster measured, and their names."""
     names = [node.name for node in run.nodes]
-    more = f" and {len(names) - MOST_LABELS} more" if len(names) > MOST_LABELS else ""
-    return f"{len(names)}: {', '.join(names[:MOST_LABELS])}{more}" if names else ""
+    more = f" and {len(names) - MOST_NODES} more" if len(names) > MOST_NODES else ""
+    return f"{len(names)}: {', '.join(names[:MOST_NODES])}{more}" if names else ""
 
 
 def kind_of_machine(run: Run, number: int, count: int) -> str:
@@ -137,26 +165,27 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "Shapes: B batch, T query length, S key length where it differs, N query heads, K key heads where they differ, "
         "H head size; d_model = N x H.",
         "Device time: length of the union of the intervals in which the device ran a kernel or an op of the "
-        "iteration, from each framework's own profiler. Gaps between kernels, Python and launches are not in it. "
-        "On a CPU PyTorch's ops hold their own dispatch: below about a millisecond look at the wall time too.",
+        "iteration, from each framework's own profiler. It excludes gaps between kernels, Python and launches. On a "
+        "CPU, PyTorch's ops include their own dispatch: below about a millisecond, compare wall time too.",
         "Wall time: host time of one iteration without a profiler, synchronised at both ends.",
-        "Every time is a median over rounds with its 95% distribution-free interval, written as the longer arm in "
-        f"percent (of several processes their medians and intervals are joined, see docs/method.md); ±? means "
-        f"fewer than {MIN_ROUNDS} rounds. Contenders take turns, and a ratio is formed "
-        "inside each round, so it can be known better than the two times. ±>99%: they scatter by more than their size; "
-        "a ratio's interval from 10% on is given by its ends. "
-        "Another process may run other autotuned kernels, and on a CPU be about a percent faster or slower for as "
-        f"long as it lives: intervals of fewer than {WIDENED_FROM} processes (--processes) do not hold that.",
-        "Passes: forward is inference, nothing saved; backward starts from the saved residuals and dO; step is both "
-        "at one go (one program in JAX).",
-        "Peak: highest allocation during a pass above what was allocated before it; where there is one peak for all "
-        "passes, it is the highest. Saved: buffers alive between "
-        "forward and backward, less those that alias q, k, v or the output. On a GPU XLA's programs allocate cuBLAS "
-        "workspaces (tens of MB) inside a pass, PyTorch keeps one from its first product on. MB = 10^6 bytes.",
+        "Every time is a median over rounds with its 95% distribution-free interval. The interval is the longer arm in "
+        f"percent. ±?: fewer than {MIN_ROUNDS} rounds. ±>99%: the rounds scatter by more than their median. Medians "
+        "and intervals of several processes are joined (docs/method.md).",
+        "Contenders take turns, and a ratio is formed inside each round. So it can be known better than the two "
+        "times. From 10% on, the interval of a ratio is given by its ends.",
+        "Another process may choose other autotuned kernels. On a CPU it may be about a percent faster or slower "
+        f"throughout. Intervals of fewer than {WIDENED_FROM} processes (--processes) do not cover that.",
+        "Passes: forward is inference and saves nothing. Backward starts from the saved residuals and dO. Step is both "
+        "together (one program in JAX).",
+        "Peak: highest allocation during a pass above what was allocated before it. One peak for all passes is the "
+        "highest of theirs. Saved: buffers alive between forward and backward, less those that alias q, k, v or the "
+        "output. MB = 10^6 bytes.",
+        "On a GPU, XLA's programs allocate cuBLAS workspaces (tens of MB) inside a pass. PyTorch keeps one from its "
+        "first product on.",
         f"Peaks are by {weighed_by(measured)}."
         + RESIDENT_NOTE * any(each.peak_source == RESIDENT for row in measured for each in row.passes.values()),
-        "Error / allowed: the tensor that comes nearest to its allowance, against the float64 oracle.",
-        "Not timed: making inputs, copies to and from the device, compiling, warm-up, and the check of the numbers.",
+        "Error / allowed: the tensor whose error is nearest to its tolerance, compared with the float64 oracle.",
+        "Not timed: making inputs, copies to and from the device, compiling, warm-up and verification.",
     ]
     if stopped:
         target = target_half_width(same_within) * 100
@@ -165,15 +194,15 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
             for word, text in STOPPED.items()
             if stopped[word]
         ]
-        notes.append(f"Sampling, {'; '.join(counts)}.")
+        notes.append(f"Sampling stopped by {'; '.join(counts)}.")
     if len(measured) > 1:
         notes.append(verdict_note(same_within))
     if any(row.alone for row in measured):
-        notes.append("alone: measured without the other framework's worker and not in turns, so no ratio is given.")
+        notes.append("alone: measured without the other framework's worker and without turns, so it has no ratio.")
     if any(row.agreement and not row.agreement.agrees for row in measured):
-        notes.append("WRONG: the numbers disagree with the float64 oracle or with the others, so no ratio is given.")
+        notes.append("WRONG: the numbers disagree with the float64 oracle or with the others, so the row has no ratio.")
     if any(row.agreement is None for row in measured):
-        notes.append("unknown: the numbers of the row were not compared with the oracle.")
+        notes.append("unknown: the numbers of the row were not verified.")
     return notes
 
 
@@ -190,38 +219,3 @@ def weighed_by(rows: Sequence[Measurement]) -> str:
     sources = Counter((row.contender.home, each.peak_source) for row in rows for each in row.passes.values())
     found = [f"{source} ({name}, {fmt.plural(count, 'pass', 'passes')})" for (name, source), count in sources.items()]
     return "; ".join(found)
-
-
-def warning_line(noted: Noted) -> str:
-    """A warning, and which rows have it."""
-    names = ", ".join(dict.fromkeys(row.contender.name for row in noted.rows))
-    labels = list(dict.fromkeys(row.problem.label for row in noted.rows))
-    more = f" and {fmt.plural(len(labels) - MOST_LABELS, 'problem')} more" if len(labels) > MOST_LABELS else ""
-    where = "; ".join(labels[:MOST_LABELS]) + more
-    return fmt.one_line(f"{worded(noted.warning)} [{noted.warning.code}; {names}; {where}]")
-
-
-def unmeasured_line(line: Unmeasured) -> str:
-    """Why a contender has no numbers, and for which problems."""
-    where = "; ".join(problem.label for problem in line.problems)
-    return fmt.one_line(f"{line.contender.name} {line.outcome}: {line.reason} [{where}]")
-
-
-def unit(device: Device) -> str:
-    """What runs on the device: kernels on a GPU, ops on a CPU."""
-    return "kernel" if device == "gpu" else "op"
-
-
-def kernels_note() -> str:
-    """What the list of kernels is."""
-    return (
-        "What ran in one profiled iteration, by each one's own time; shares of the iteration are applied to the median "
-        f"of the pass. What takes under {LEAST_SHARE:.1%} of a pass is left out. A sentence counts what takes at "
-        f"least {NOTICEABLE:.0%}; the rest it calls short."
-    )
-
-
-def kernel_words(line: Line) -> str:
-    """How often a kernel ran, its ms and share, and what it is besides the kind that it is listed under."""
-    besides = f" (also {', '.join(line.kinds[1:])})" if len(line.kinds) > 1 else ""
-    return f"x{line.count} {fmt.ms(line.device_s)} ms {line.share:.0%}{besides}"

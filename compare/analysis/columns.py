@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isfinite
-from operator import attrgetter
 from typing import Any
 
 from compare.analysis import circumstances, sections
@@ -38,14 +37,16 @@ def upto(detail: Detail) -> list[Column]:
 
 
 def at(path: str) -> Callable[[Entry], Any]:
-    """What stands at a path of attributes; None where an entry has no such part."""
-    get = attrgetter(path)
+    """What stands at a path of attributes; None where an entry has no such part, or its kind of row no such field."""
+    names = path.split(".")
 
     def value(entry: Entry) -> Any:
-        try:
-            return get(entry)
-        except AttributeError:  # of None, or a field that this kind of row lacks
-            return None
+        found: Any = entry
+        for name in names:
+            if found is None or (found is entry.row and not hasattr(found, name)):
+                return None
+            found = getattr(found, name)
+        return found
 
     return value
 
@@ -227,7 +228,8 @@ COLUMNS: tuple[Column, ...] = (
         text=written(at("kernels")),
         per_pass=True,
     ),
-    *fields("achieved", "floor_s", "bound", per_pass=True),
+    kept("floor_s", at("achieved.bound_s")),
+    *fields("achieved", "bound", per_pass=True),
     Column(
         "% of floor",
         "",

@@ -98,20 +98,20 @@ def peak_bytes(row: Measurement, name: PassName) -> Value | None:
     return (exactly, result.peak_source) if result.peak_bytes else None
 
 
-def floor_share(reached: Iterable[Reached]) -> Quantity:
-    """The floor over device time: 1 is as fast as the count of the variant's bytes and FLOPs allows."""
-    floors = {(id(each.row), each.pass_name): each.achieved.floor_s for each in reached if each.achieved}
+def roofline_share(reached: Iterable[Reached]) -> Quantity:
+    """The roofline bound over device time: 1 is as fast as the count of the variant's bytes and FLOPs allows."""
+    bounds = {(id(each.row), each.pass_name): each.achieved.bound_s for each in reached if each.achieved}
 
     def share(row: Measurement, name: PassName) -> Value | None:
-        time, floor_s = device_time(row.passes[name]), floors.get((id(row), name))
-        if floor_s is None or not time.low:
+        time, bound_s = device_time(row.passes[name]), bounds.get((id(row), name))
+        if bound_s is None or not time.low:
             return None
-        return Estimate(floor_s / time.median, floor_s / time.high, floor_s / time.low, time.rounds), ""
+        return Estimate(bound_s / time.median, bound_s / time.high, bound_s / time.low, time.rounds), ""
 
     return share
 
 
-ORDER: tuple[PassName, ...] = ("step", "forward", "backward")  # what holds both comes first
+PANEL_ORDER: tuple[PassName, ...] = ("step", "forward", "backward")  # what holds both comes first
 MOST_LINES = 6  # of a panel
 
 
@@ -133,7 +133,7 @@ class Panels(msgspec.Struct, frozen=True):
     @property
     def passes(self) -> list[PassName]:
         """Those that have a line."""
-        return [name for name in ORDER if any(name == shown for shown, _ in self.lines)]
+        return [name for name in PANEL_ORDER if any(name == shown for shown, _ in self.lines)]
 
     @property
     def homes(self) -> list[str]:

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from compare.analysis import text as fmt
+from compare.analysis.sections import Column, Section, Table, code, number, plain
 from compare.analysis.text import counted, enumerated, listed, names_of, opening
 from compare.analysis.times import Compared, compared, undecided
 from compare.profile import kinds
 from compare.profile.kinds import KINDS, Kind
-from compare.results.rows import by_problem, measurements
-from compare.schema.records import Measurement, PassName, PassResult, Row
+from compare.results.rows import by_problem, measurements, passes_of
+from compare.schema.records import Device, Measurement, PassName, PassResult, Problem, Row, Run
 from compare.stats.estimates import device_time
 
 LEAST_SHARE = 0.005  # of a pass: what takes less is left out of a table,
@@ -106,10 +107,10 @@ def side_by_side(rows: Sequence[Row], name: PassName) -> list[tuple[Kind, list[l
 
 def short_name(name: str) -> str:
     """A kernel's name without the noise of its templates, with the functor that says what it computes."""
-    plain = re.sub(r"^graph_\d+_", "", name.replace("(anonymous namespace)::", "").removeprefix("void "))
-    if "<" not in plain:
-        return re.sub(r"(_tilesize\d+x\d+x\d+)_.*", r"\1", plain)
-    head, inner = plain.split("<", 1)
+    bare = re.sub(r"^graph_\d+_", "", name.replace("(anonymous namespace)::", "").removeprefix("void "))
+    if "<" not in bare:
+        return re.sub(r"(_tilesize\d+x\d+x\d+)_.*", r"\1", bare)
+    head, inner = bare.split("<", 1)
     base = head.rpartition("::")[2]
     if base.startswith("Kernel"):  # CUTLASS: all that matters is the template's argument
         return re.split(r"[>(,]", inner)[0]
@@ -134,9 +135,9 @@ def reasons(rows: Iterable[Row], same_within: float, unit: str) -> list[Reason]:
 def sentence(each: Compared, row: Measurement, reference: Measurement, unit: str) -> str:
     """Why the two times of a comparison differ, as far as their kernels tell."""
     if each.verdict == "SAME":
-        return "The same time within what counts as the same: there is no difference to explain."
+        return "The same time, within the equivalence margin."
     if each.verdict == "UNDECIDED":
-        return f"{undecided(each, row, reference)}: no difference is shown that could be explained."
+        return f"No significant difference: {undecided(each, row, reference)}."
     results = (row.passes[each.pass_name], reference.passes[each.pass_name])
     ours, theirs = (
         parts(name, result) for name, result in zip(names_of(row.contender, reference.contender), results, strict=True)
@@ -242,3 +243,77 @@ def part(found: Sequence[Line]) -> Part:
     total_s, large_s = (sum(line.device_s for line in each) for each in (found, large))
     fused = bool(large) and all(line.fused for line in large)
     return Part(total_s, total_s - large_s, sum(line.count for line in large), order, fused)
+
+
+ORDER = 40
+REASON_COLUMNS = (Column("Contender"), Column("Pass"), Column("Why its time differs"))
+KERNEL_COLUMNS = (
+    Column("Kind"),
+    Column("Contender"),
+    Column("Kernel"),
+    number("Runs"),
+    number("Time", "ms"),
+    number("Share"),
+)
+NOTE = (
+    "What ran in one profiled iteration. Each kernel's share of the iteration is applied to the median of the pass. "
+    f"Kernels under {LEAST_SHARE:.1%} of a pass are left out. A sentence counts kernels of at least {NOTICEABLE:.0%} "
+    "and calls the rest short."
+)
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """Per problem a sentence for each comparison, and the kernels of each pass, folded away."""
+    found = reasons(rows, run.settings.same_within, unit(run.settings.device))
+    tables = [table for problem, group in by_problem(rows) for table in tables_of(problem, measurements(group), found)]
+    return [Section("Why times differ", [NOTE] if any(table.rows for table in tables) else [], tables)]
+
+
+def unit(device: Device) -> str:
+    """What runs on the device: kernels on a GPU, ops on a CPU."""
+    return "kernel" if device == "gpu" else "op"
+
+
+def tables_of(problem: Problem, rows: Sequence[Measurement], found: Sequence[Reason]) -> list[Table]:
+    """The sentences of one problem, then what ran in each pass."""
+    sentences = reason_lines([reason for reason in found if reason.compared.problem == problem])
+    return [
+        Table(REASON_COLUMNS, sentences, problem.label, grouped=True),
+        *(
+            Table(KERNEL_COLUMNS, kernel_lines(rows, name), f"{problem.label}: {name}", grouped=True, folded=True)
+            for name in passes_of(rows)
+        ),
+    ]
+
+
+def reason_lines(found: Sequence[Reason]) -> list[list[str]]:
+    """A contender, the passes that a sentence is about, and the sentence, once for each contender."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for reason in found:
+        about.setdefault((code(reason.compared.contender.name), reason.text), []).append(reason.compared.pass_name)
+    return [[name, ", ".join(passes), plain(text)] for (name, text), passes in about.items()]
+
+
+def kernel_lines(rows: Sequence[Measurement], name: PassName) -> list[list[str]]:
+    """The kernels of a pass, those of one kind together, contender after contender."""
+    return [
+        [kind, code(row.contender.name), *kernel_cells(line)]
+        for kind, columns in side_by_side(rows, name)
+        for row, kernels in zip(rows, columns, strict=True)
+        for line in kernels
+    ]
+
+
+def kernel_cells(line: Line) -> list[str]:
+    """A kernel's name with what it is besides, its runs, its time and its share."""
+    return [code(line.name) + also(line), str(line.count), fmt.ms(line.device_s), f"{line.share:.0%}"]
+
+
+def kernel_words(line: Line) -> str:
+    """How often a kernel ran, its ms and share, and what it is besides the kind that it is listed under."""
+    return f"x{line.count} {fmt.ms(line.device_s)} ms {line.share:.0%}{also(line)}"
+
+
+def also(line: Line) -> str:
+    """The kinds of a kernel beside the one that it is listed under."""
+    return f" (also {', '.join(line.kinds[1:])})" if len(line.kinds) > 1 else ""

@@ -66,4 +66,4 @@ def stopped(each: Reach) -> str:
 
 def title(problem: Problem) -> str:
     """The problem without its length."""
-    return " ".join(word for word in problem.label.split() if not word.startswith(("T=", "S=")))
+    return problem.label_without("q_len", "kv_len")

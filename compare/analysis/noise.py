@@ -1,12 +1,14 @@
-"""The warnings of all rows, and the rows without numbers with their reasons."""
+"""What disturbed a run: the warnings of its rows, and the rows without numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from compare.analysis import text as fmt
 from compare.analysis.notices import worded
+from compare.analysis.sections import Section, code, plain
 from compare.results.rows import measurements, outcome_of
 from compare.schema.records import (
     Contender,
@@ -14,7 +16,11 @@ from compare.schema.records import (
     Notice,
     Problem,
     Row,
+    Run,
 )
+
+ORDER = 100
+MOST_PROBLEMS = 3  # that a warning names
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -49,3 +55,31 @@ def unmeasured(rows: Iterable[Row]) -> list[Unmeasured]:
         if not isinstance(row, Measurement):
             found.setdefault((row.contender, outcome_of(row), row.reason), []).append(row.problem)
     return [Unmeasured(*key, tuple(problems)) for key, problems in found.items()]
+
+
+def sections(_: Run, rows: Sequence[Row]) -> list[Section]:
+    """The warnings, and why rows have no numbers."""
+    return [
+        listing("Warnings", [warning_line(noted) for noted in warnings(rows)]),
+        listing("Skipped and failed", [unmeasured_line(line) for line in unmeasured(rows)]),
+    ]
+
+
+def listing(title: str, points: Sequence[str]) -> Section:
+    """A section of points, or that there are none."""
+    return Section(title, [] if points else ["None."], points=points, brief=points)
+
+
+def warning_line(noted: Noted) -> str:
+    """A warning, and which rows have it."""
+    names = ", ".join(dict.fromkeys(code(row.contender.name) for row in noted.rows))
+    labels = list(dict.fromkeys(row.problem.label for row in noted.rows))
+    more = f" and {fmt.plural(len(labels) - MOST_PROBLEMS, 'problem')} more" if len(labels) > MOST_PROBLEMS else ""
+    where = "; ".join(labels[:MOST_PROBLEMS]) + more
+    return f"{plain(noted.warning.text)} [{plain(noted.warning.code)}; {names}; {where}]"
+
+
+def unmeasured_line(line: Unmeasured) -> str:
+    """Why a contender has no numbers, and for which problems."""
+    problems = "; ".join(problem.label for problem in line.problems)
+    return f"{code(line.contender.name)} {plain(f'{line.outcome}: {line.reason}')} [{problems}]"

@@ -9,7 +9,10 @@ from compare.schema.records import Notice
 
 def worded(notice: Notice) -> str:
     """The sentence, after the pass that it concerns.  A file of schema 4 brings its own."""
-    sentence = notice.text or SENTENCES[notice.code](notice)
+    try:
+        sentence = notice.text or SENTENCES[notice.code](notice)
+    except (KeyError, IndexError):  # a file may hold a code that this program does not know, or lack a number
+        sentence = notice.code
     return f"{notice.pass_name}: {sentence}" if notice.pass_name else sentence
 
 

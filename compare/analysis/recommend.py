@@ -343,7 +343,7 @@ def mix_words(found: Choice) -> str:
     alike = len({*mix.values()}) == 1
     families: dict[str, list[str]] = {}
     for problem, weight in mix.items():
-        length = " ".join(word for word in problem.label.split() if word.startswith(("T=", "S=")))
+        length = " ".join(problem.label_parts().get(field, "") for field in ("q_len", "kv_len")).strip()
         families.setdefault(longest.title(problem), []).append(length + ("" if alike else f" ({often(weight)})"))
     shown = "; ".join(f"{family}: {', '.join(lengths)}" for family, lengths in families.items())
     return f"The mix: {shown}{'; equally often' if alike and len(mix) > 1 else ''}."

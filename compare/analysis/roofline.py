@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from compare.analysis import text as fmt
+from compare.analysis.sections import Column, Section, Table, code, number, plain
 from compare.maths.traffic import Work, work
 from compare.profile.kinds import NOT_NAIVE
 from compare.results.rows import measurements
@@ -45,17 +46,17 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 class Achieved(msgspec.Struct, frozen=True):
-    """What a pass reached by the count of its variant, and its floor; ``share`` is floor over time, 1 at the floor."""
+    """What a pass reached by the count of its variant, and its roofline bound; ``share`` is bound over time."""
 
     bytes_per_s: float
     flops_per_s: float
-    floor_s: float | None = None
+    bound_s: float | None = None
     bound: Bound | None = None
     share: float | None = None
 
 
 def best_rates(rates: Iterable[DeviceRate], dtype: Dtype, precision: Precision) -> Rates:
-    """The better of the backends' figures: one device has one floor."""
+    """The better of the backends' figures: one device has one roofline."""
     found = [rate for rate in rates if (rate.dtype, rate.matmul_precision) == (dtype, precision)]
     return Rates(
         _largest(rate.copy_bytes_per_s for rate in found),
@@ -80,8 +81,8 @@ def cached(work: Work, cache_bytes: int | None) -> bool:
     return from_memory(work, cache_bytes) < work.size_bytes
 
 
-def floor(work: Work, rates: Rates) -> tuple[float, Bound] | None:
-    """Seconds of the floor and which of the two it is; None unless both rates are known."""
+def bound(work: Work, rates: Rates) -> tuple[float, Bound] | None:
+    """The roofline bound in seconds, and which of the two rates sets it; None unless both are known."""
     if rates.copy_bytes_per_s is None or rates.matmul_flops_per_s is None:
         return None
     compute_s = work.flops / rates.matmul_flops_per_s
@@ -103,7 +104,7 @@ def achieved(row: Measurement, name: PassName, rates: Rates) -> Achieved | None:
     time_s = device_time(result).median
     if not time_s > 0:
         return None
-    found = floor(count, rates)
+    found = bound(count, rates)
     bytes_per_s, flops_per_s = count.size_bytes / time_s, count.flops / time_s
     if found is None:
         return Achieved(bytes_per_s, flops_per_s)
@@ -116,7 +117,7 @@ def fused_by_compiler(row: Measurement, name: PassName) -> bool:
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """One pass of one row beside its floor."""
+    """One pass of one row beside its roofline bound."""
 
     row: Measurement
     pass_name: PassName
@@ -139,7 +140,7 @@ def reached(rows: Iterable[Row], rates: Iterable[DeviceRate]) -> list[Reached]:
 
 
 def nearest(found: Iterable[Reached]) -> dict[Contender, Reached]:
-    """Of each contender the pass that came nearest to its floor, without those that did not do the counted work."""
+    """Of each contender the pass that came nearest to its bound, without those that did not do the counted work."""
     best: dict[Contender, Reached] = {}
     for each in found:
         share = each.achieved.share if each.achieved else None
@@ -150,34 +151,92 @@ def nearest(found: Iterable[Reached]) -> dict[Contender, Reached]:
     return best
 
 
-FLOOR = (
-    "Floor: the least time that a pass could take at this device's own rates. Memory: the bytes that the variant must "
-    "move (a naive one its scores, 4 times forward and 7 times backward), over the copy bandwidth. Compute: its FLOPs "
-    "(a naive one's on the whole T x S, whatever the mask), over the matmul rate. The two may overlap, so the longer "
-    "one is the floor. % of floor: floor / device time; 100% is as fast as the "
-    "count allows. GB/s and TFLOP/s are the same bytes and FLOPs over the device time. Both rates were measured at the "
-    "start of the run, by the fastest call; each is the better of the backends'."
+ORDER = 70
+TITLE = "Roofline"
+NOTES = (
+    "Roofline bound: the least time that a pass could take at this device's measured rates. It is the longer of the "
+    "memory time and the compute time, which may overlap.",
+    "Memory time: the bytes that the variant must move, over the copy bandwidth. A naive variant moves its scores 4 "
+    "times forward and 7 times backward. Compute time: its FLOPs over the matmul rate. A naive variant computes all "
+    "T x S scores, whatever the mask.",
+    "% of roofline: roofline bound / device time. At 100% a pass is as fast as its count allows. GB/s and TFLOP/s are "
+    "the same bytes and FLOPs over the device time. Both rates were measured at the start of the run, by the fastest "
+    "call. Each is the better of the backends' rates.",
 )
 CACHED = (
-    f"in cache: the score matrix, or else the inputs, are less than {OVER_CACHE} times the last-level cache, so "
-    "part of them is read from there. The memory floor leaves them out, and the GB/s are not those of memory."
+    f"in cache: the score matrix or the inputs are smaller than {OVER_CACHE} times the last-level cache, which serves "
+    "part of them. The memory time leaves that part out. The GB/s are not those of memory."
 )
 FUSED = (
-    "not naive: the compiler fused this pass, so it does not move the bytes that are counted. Its GB/s are too high, "
-    "and it may be over 100% of a floor that is not its own."
+    "not naive: the compiler fused this pass, so it moves fewer bytes than are counted. Its GB/s are too high, and it "
+    "may exceed 100% of roofline."
 )
 OVER = (
-    "over 100%: faster than the count allows, though nothing shows that the pass was fused whole. Either the compiler "
-    "fused some passes over the scores, or a cache served them, or the device was busier, and so slower, when its "
-    "rates were measured."
+    "over 100%: faster than the count allows, with no sign of a fully fused pass. The compiler may have fused some "
+    "passes over the scores, or a cache served them. Or the device was busy while its rates were measured."
 )
 SCATTERED = 0.5
 BUSY = (
-    "{} took {} as long in the median as the fastest one, whose rate this is: other work, fresh pages or a limit on "
-    "CPU time came between"
+    "{} took {} as long in the median as the fastest one, which sets this rate. Other work, fresh pages or a CPU limit "
+    "slowed them"
 )
-NO_COUNT = "– in place of GB/s: bytes and FLOPs of this variant are not counted."
-NO_FLOOR = "– in place of the floor: the rates for this dtype and matmul precision are missing."
+NO_COUNT = "– under GB/s: bytes and FLOPs of this variant are not counted."
+NO_BOUND = "– under the bound: the rates for this dtype and matmul precision are missing."
+NOT_RATED = "The device's rates were not measured."
+NONE_AGREES = "No row has numbers that agree."
+COLUMNS = (
+    Column("Problem"),
+    Column("Contender"),
+    Column("Pass"),
+    number("GB/s"),
+    number("TFLOP/s"),
+    number("Roofline bound", "ms"),
+    number("% of roofline"),
+    Column("Bound by"),
+)
+RATE_COLUMNS = (
+    Column("Backend"),
+    Column("Dtype"),
+    number("Copy", "GB/s"),
+    number("Matmul", "TFLOP/s"),
+    number("Last-level cache", "MB"),
+    Column("Missing because"),
+)
+
+
+def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
+    """The device's rates, how near each pass came to its bound, and why some lines are not what they seem."""
+    found = reached(rows, run.rates)
+    brief = summary(run, rows)
+    if not found:
+        return [Section(TITLE, [NONE_AGREES], brief=brief)]
+    tables = [Table(RATE_COLUMNS, [rate_cells(rate) for rate in run.rates]), Table(COLUMNS, cells(found), grouped=True)]
+    said = NOTES if run.rates else (*NOTES, NOT_RATED)
+    return [Section(TITLE, said, tables, [*doubts(run.rates), *notes(found)], brief)]
+
+
+def rate_cells(rate: DeviceRate) -> list[str]:
+    """One line of the table of rates."""
+    figures = (giga(rate.copy_bytes_per_s), tera(rate.matmul_flops_per_s), fmt.megabytes(rate.cache_bytes))
+    return [plain(rate.backend), arithmetic(rate), *figures, plain(rate.reason)]
+
+
+def cells(found: Sequence[Reached]) -> list[list[str]]:
+    """A line for each pass."""
+    return [
+        [reach.row.problem.label, code(reach.row.contender.name), reach.pass_name, *figures(reach)] for reach in found
+    ]
+
+
+def figures(reach: Reached) -> list[str]:
+    """Rates reached, the bound, the share of it, and what sets it."""
+    achieved = reach.achieved
+    if achieved is None:
+        return [fmt.NONE] * 5
+    rates = [giga(achieved.bytes_per_s), tera(achieved.flops_per_s)]
+    if achieved.bound_s is None or achieved.share is None or achieved.bound is None:
+        return [*rates, *[fmt.NONE] * 3]
+    return [*rates, fmt.ms(achieved.bound_s), fmt.percent(achieved.share), ", ".join(words(reach))]
 
 
 def giga(bytes_per_s: float | None) -> str:
@@ -206,12 +265,12 @@ def rate_line(rate: DeviceRate) -> str:
 def link_line(link: LinkRate) -> str:
     """What a device of several sends, in words, or why that is not known."""
     if link.bytes_per_s is None:
-        return f"{link.devices} devices: no rate of their links, {link.reason}"
+        return f"{link.devices} devices: the bandwidth of their links is unknown, {link.reason}"
     return f"{link.devices} devices: each sends {giga(link.bytes_per_s)} GB/s while it receives as much"
 
 
 def doubt(rate: DeviceRate) -> str:
-    """That the device was hardly by itself while its rates were measured."""
+    """That other work used the device while its rates were measured."""
     return (
         f"; {BUSY.format(rate.scattered or 'copies or products', fmt.times(1 + rate.scatter))}"
         if rate.scatter is not None and rate.scatter > SCATTERED
@@ -221,11 +280,11 @@ def doubt(rate: DeviceRate) -> str:
 
 def doubts(rates: Sequence[DeviceRate]) -> list[str]:
     """The same for all rates, a line each."""
-    return [fmt.one_line(f"{rate.backend}, {arithmetic(rate)}{doubt(rate)}") for rate in rates if doubt(rate)]
+    return [plain(f"{rate.backend}, {arithmetic(rate)}{doubt(rate)}") for rate in rates if doubt(rate)]
 
 
 def words(each: Reached) -> list[str]:
-    """Which floor it is, and all that stands between the share and its plain meaning."""
+    """What sets the bound, and all that stands between the share and its plain meaning."""
     reached = each.achieved
     if reached is None or reached.bound is None or reached.share is None:
         return []
@@ -240,18 +299,18 @@ def notes(found: Sequence[Reached]) -> list[str]:
     lines = [text for mark, text in explained.items() if mark in marks]
     uncounted = any(each.achieved is None for each in found)
     unrated = any(each.achieved and each.achieved.share is None for each in found)
-    return [*lines, *[NO_COUNT] * uncounted, *[NO_FLOOR] * unrated]
+    return [*lines, *[NO_COUNT] * uncounted, *[NO_BOUND] * unrated]
 
 
 def summary(run: Run, rows: Sequence[Row]) -> list[str]:
-    """For the terminal: the rates, and of each contender the pass that came nearest to its floor."""
-    lines = [fmt.one_line(f"{rate.backend}, {rate_line(rate)}") for rate in run.rates]
+    """The rates, and of each contender the pass that came nearest to its bound."""
+    lines = [plain(f"{rate.backend}, {rate_line(rate)}") for rate in run.rates]
     best = nearest(reached(rows, run.rates))
-    lines += ["Each floor takes the better backend's rates; low ones tell of a machine that was busy."] if best else []
-    return lines + [fmt.one_line(f"{contender.name}: {nearest_words(each)}") for contender, each in best.items()]
+    lines += ["Each bound uses the better backend's rates. Low rates mean that the machine was busy."] if best else []
+    return lines + [f"{code(contender.name)}: {nearest_words(pass_)}" for contender, pass_ in best.items()]
 
 
 def nearest_words(each: Reached) -> str:
     """The best share of a contender, and where."""
     share = fmt.percent(each.achieved.share or 0.0) if each.achieved else fmt.NONE
-    return f"at best {share} of the floor ({', '.join(words(each))}), {each.pass_name} of {each.row.problem.label}"
+    return f"at best {share} of roofline ({', '.join(words(each))}), {each.pass_name} of {each.row.problem.label}"

@@ -204,7 +204,7 @@ NOTE = (
 def sizes(group: Sequence[Solution]) -> str:
     """The sizes that the solutions share."""
     base = group[0].base.problem
-    return base.label.split(f" {base.mask} ")[0]
+    return base.label_without("mask", "dtype", "matmul_precision")
 
 
 def bases(group: Sequence[Solution]) -> str:

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from compare.analysis import circumstances, times
+from compare.analysis import circumstances, kernels, times
 from compare.analysis.sections import Section
 from compare.measure import traces
 from compare.plan.values import Format
-from compare.render import (
-    csv_table,
-    markdown,
-    markdown_pictures,
-    markdown_text,
-    markdown_traces,
-    terminal,
-    terminal_reasons,
-)
+from compare.render import csv_table, markdown, markdown_pictures, markdown_text, markdown_traces, terminal
 from compare.render.markdown_text import escape
 from compare.results import machines, store
 from compare.schema.records import Row, Run
@@ -75,7 +67,7 @@ def show(run: Run, rows: Sequence[Row], console: Console, explain: bool = False)
             console.rule(circumstances.kind_of_machine(part, at, len(parts)), align="left")
         terminal.render(part, found, console)
         if explain:
-            terminal_reasons.render(part, times.first(found, terminal.SHOWN), console)
+            terminal.show(kernels.sections(part, times.first(found, terminal.SHOWN)), console, folded=True)
 
 
 def write(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Format]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the variants that skip hidden keys cut the scores into blocks: one geometry for all frameworks and for the floor.
+"""How the variants that skip hidden keys cut the scores into blocks: one geometry for all frameworks.
 
 B, T, S, N, K, H as in `compare.schema.contract`.
 """

@@ -18,17 +18,14 @@ from jinja2 import Environment, StrictUndefined, Template
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from compare.analysis import circumstances, times
+from compare.analysis import circumstances, kernels, times
 from compare.analysis import text as fmt
 from compare.analysis.columns import Column, upto
 from compare.analysis.entries import Entry, entries
-from compare.analysis.kernels import LEAST_SHARE
-from compare.analysis.kernels import lines as kernel_lines
 from compare.analysis.notices import worded
 from compare.analysis.sections import unmarked
 from compare.analysis.times import Extent
 from compare.render import markdown
-from compare.render import markdown_sections as sections
 from compare.render.plots.style import INK, PAPER
 from compare.results.rows import outcome_of
 from compare.schema.records import Measurement, PassResult, Row, Run
@@ -57,7 +54,7 @@ def row_lines(run: Run, rows: Sequence[Row]) -> Iterator[Line]:
     columns = upto("page")
     for each in entries(run, rows):
         cells = [cell(column, each) for column in columns]
-        yield Line(each.key, cells, notes(each), kernels(each.result) if each.result else [])
+        yield Line(each.key, cells, notes(each), kernels_of(each.result) if each.result else [])
 
 
 def cell(column: Column, entry: Entry) -> Cell:
@@ -82,12 +79,12 @@ def notes(each: Entry) -> list[str]:
     return [fmt.one_line(text) for text in said if text]
 
 
-def kernels(result: PassResult) -> list[tuple[str, str, str]]:
+def kernels_of(result: PassResult) -> list[tuple[str, str, str]]:
     """What ran: name, what it is, and its runs, time and share."""
     return [
-        (fmt.one_line(line.name), line.kinds[0], circumstances.kernel_words(line))
-        for line in kernel_lines(result)
-        if line.share >= LEAST_SHARE
+        (fmt.one_line(line.name), line.kinds[0], kernels.kernel_words(line))
+        for line in kernels.lines(result)
+        if line.share >= kernels.LEAST_SHARE
     ]
 
 
@@ -115,13 +112,12 @@ class Drawn(NamedTuple):
 def render(run: Run, rows: Sequence[Row], pictures: Sequence[tuple[str, str, str, str]] = (), traces: str = "") -> str:
     """The page; a picture is its name, title, caption and SVG, ``traces`` a section of the Markdown report."""
     shown = times.first(rows, markdown.SHOWN)
-    left_out = times.left_out(rows, markdown.SHOWN)
-    settings = re.sub("^# .*$", "## Settings", sections.heading(run, rows, left_out), count=1, flags=re.MULTILINE)
-    found = [section(text) for text in (settings, *markdown.body(run, shown, traces=traces))]
+    opening = markdown.drawn(circumstances.opening(run, rows, times.left_out(rows, markdown.SHOWN)))
+    found = [section(text) for text in (*opening, *markdown.body(run, shown, traces=traces))]
     script = part("page.js")
     lines = list(row_lines(run, times.first(rows, IN_TABLE)))
     return template().render(
-        title=f"Attention benchmark: {' and '.join(report.backend for report in run.backends) or 'no backend'}",
+        title=circumstances.title(run),
         date=run.date,
         backends=[fmt.one_line(circumstances.backend_line(report)) for report in run.backends],
         shown=times.left_out(rows, IN_TABLE),

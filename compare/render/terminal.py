@@ -17,10 +17,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from compare.analysis import accuracy, circumstances, memory, noise, roofline, sections, side_by_side, solutions, times
+from compare.analysis import circumstances, sections, side_by_side, times
 from compare.analysis import text as fmt
+from compare.analysis.questions import questions
 from compare.analysis.sections import unmarked
-from compare.analysis.times import Extent, compared
+from compare.analysis.times import Extent
 from compare.schema.records import Row, Run
 
 SHOWN = Extent(150, 150)
@@ -43,19 +44,8 @@ def render(run: Run, rows: Sequence[Row], console: Console) -> None:
     print_facts(run, rows, console)
     rows = times.first(rows, SHOWN)
     show(side_by_side.sections(run, rows), console)
-    found = compared(rows, run.settings.same_within)
-    said = times.verdict_lines(found) + times.cautions(found, run.settings)
-    print_list("Verdicts", said, console)
-    print_briefs(accuracy.sections(run, rows), console)
-    turned = times.wall_lines(found)
-    print_list("Against the wall clock", [times.WALL_NOTE, *turned] if turned else [], console)
-    several = [each for each in found if each.ratio.by_process]
-    print_list("Processes", [times.process_note(several)] if several else [], console)
-    print_briefs([*solutions.sections(run, rows), *memory.sections(run, rows)], console)
-    print_list("Floor", roofline.summary(run, rows), console)
-    print_list("What was timed", circumstances.timing_notes(rows, run.settings.same_within), console)
-    print_list("Warnings", [circumstances.warning_line(noted) for noted in noise.warnings(rows)], console)
-    print_list("Skipped and failed", [circumstances.unmeasured_line(line) for line in noise.unmeasured(rows)], console)
+    for question in questions():
+        print_briefs(question.sections(run, rows), console)
 
 
 def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
@@ -92,14 +82,16 @@ def bulleted(lines: Iterable[str]) -> Table:
     return table
 
 
-def show(found: Iterable[sections.Section], console: Console) -> None:
-    """Sections on the terminal; those that say nothing, and tables that are folded away, are left out."""
+def show(found: Iterable[sections.Section], console: Console, folded: bool = False) -> None:
+    """Sections on the terminal; those that say nothing are left out, and folded tables unless ``folded``."""
     for part in (part for part in found if not part.empty):
         if part.title:
             console.print(Padding(Text(part.title, style="bold"), (1, 0, 0, 0)))
         for sentence in filter(None, part.sentences):
             console.print(Text(unmarked(sentence)))
-        for table in drawn([table for table in part.tables if table.rows and not table.folded], console.width):
+        for table in drawn(
+            [table for table in part.tables if table.rows and (folded or not table.folded)], console.width
+        ):
             if table.title:
                 console.print()
             console.print(table)

@@ -165,12 +165,29 @@ class Problem(Record, frozen=True):
     @property
     def label(self) -> str:
         """The problem in one short line, in the words of the shape legend."""
-        length = f"T={self.q_len}" if self.q_len == self.kv_len else f"T={self.q_len} S={self.kv_len}"
-        heads = f"N={self.heads}" if self.heads == self.kv_heads else f"N={self.heads} K={self.kv_heads}"
-        precision = f" {self.matmul_precision}" if self.dtype == "float32" else ""
-        more = f" D={self.devices}" * (self.devices > 1) + f" L={self.layers}" * (self.layers > 1)
-        more += f" {self.layout}" * (self.layout != "btnh")
-        return f"B={self.batch} {length} {heads} H={self.head_dim}{more} {self.mask} {self.dtype}{precision}"
+        return self.label_without()
+
+    def label_without(self, *fields: str) -> str:
+        """The label less the parts that tell of these fields."""
+        return " ".join(part for field, part in self.label_parts().items() if field not in fields)
+
+    def label_parts(self) -> dict[str, str]:
+        """The label in parts, by the field that each tells of; defaults have none."""
+        parts = {
+            "batch": f"B={self.batch}",
+            "q_len": f"T={self.q_len}",
+            "kv_len": f"S={self.kv_len}" if self.kv_len != self.q_len else "",
+            "heads": f"N={self.heads}",
+            "kv_heads": f"K={self.kv_heads}" if self.kv_heads != self.heads else "",
+            "head_dim": f"H={self.head_dim}",
+            "devices": f"D={self.devices}" if self.devices > 1 else "",
+            "layers": f"L={self.layers}" if self.layers > 1 else "",
+            "layout": self.layout if self.layout != "btnh" else "",
+            "mask": self.mask,
+            "dtype": self.dtype,
+            "matmul_precision": self.matmul_precision if self.dtype == "float32" else "",
+        }
+        return {field: part for field, part in parts.items() if part}
 
 
 class Contender(Record, frozen=True):
@@ -272,7 +289,7 @@ class Cost(Record, frozen=True):
     warmup_calls: int = 0
 
 
-class Notice(Record, frozen=True):
+class Notice(Record, frozen=True, omit_defaults=True):
     """A warning: its code, the pass that it concerns, and what its sentence names (`compare.analysis.notices`).
 
     ``text``: the sentence itself, in files of schema 4 alone.

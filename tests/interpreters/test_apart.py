@@ -58,7 +58,7 @@ def test_sentences_name_the_release() -> None:
 def test_each_has_its_own_import_and_warms_its_own_compiler_alone() -> None:
     warm = {"forward": Cost(trace_s=0.01, compile_s=0.004, first_call_s=0.002)}
     rows = [measurement(WHERE, each, 1e-3, ("forward",), warm_costs=warm) for each in (NEW_COMPILE, OLD_COMPILE)]
-    found = startup.ladders(rows, run().backends)
+    found = startup.startups(rows, run().backends)
     assert [(each.import_s, each.after) for each in found] == [(0.8, None), (9.0, None)]
 
 

@@ -123,7 +123,7 @@ def test_each_number_of_devices_is_asked_for_its_link_and_one_alone_is_not(
     found = list(rating.linked(replace(plan, settings=replace(plan.settings, device="gpu")), tmp_path))
     assert asked == [(2, "torch"), (2, "jax"), (4, "torch"), (4, "jax")]
     assert [(each.devices, each.bytes_per_s, each.reason) for each in found[:2]] == [(2, 7.0, ""), (2, None, "no link")]
-    assert roofline.link_line(found[1]) == "2 devices: no rate of their links, no link"
+    assert roofline.link_line(found[1]) == "2 devices: the bandwidth of their links is unknown, no link"
 
 
 def test_the_rate_of_a_link_is_that_of_the_fastest_try(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What pictures draw: slopes as planted, shares of the floor, and fronts that the intervals bear."""
+"""What pictures draw: slopes as planted, shares of the roofline bound, and fronts that the intervals bear."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from compare.schema.records import RESIDENT, Contender, Measurement
 from compare.stats.estimates import device_time
 from tests import samples
 from tests.samples import COMPILE, EAGER, JAX, measurement, problem
-from tests.test_floor import rate
+from tests.test_roofline import rate
 
 
 def family(rows: list[Measurement]) -> curves.Family:
@@ -67,14 +67,14 @@ def test_a_family_differs_in_length_and_head_size_alone() -> None:
     assert second.rows == (others[0],)
 
 
-def test_the_share_of_the_floor_has_the_interval_of_its_time() -> None:
+def test_the_share_of_roofline_has_the_interval_of_its_time() -> None:
     row = measurement(problem(), jitter=0.2)
-    share = curves.floor_share(reached([row], [rate()]))(row, "step")
+    share = curves.roofline_share(reached([row], [rate()]))(row, "step")
     time = device_time(row.passes["step"])
     assert share is not None
-    floor_s = share[0].median * time.median
-    assert (share[0].low * time.high, share[0].high * time.low) == (pytest.approx(floor_s), pytest.approx(floor_s))
-    assert curves.floor_share(reached([row], []))(row, "step") is None
+    bound_s = share[0].median * time.median
+    assert (share[0].low * time.high, share[0].high * time.low) == (pytest.approx(bound_s), pytest.approx(bound_s))
+    assert curves.roofline_share(reached([row], []))(row, "step") is None
 
 
 def row(contender: Contender, time_s: float, peak_bytes: int, jitter: float = 0.0, **other: object) -> Measurement:

@@ -20,7 +20,7 @@ from tests import samples
 from tests.redrawing.written import folder
 from tests.reports.rendered import HOSTILE
 from tests.samples import EAGER, JAX, measurement, problem
-from tests.test_floor import rate
+from tests.test_roofline import rate
 
 RATED = replace(samples.run(), rates=(rate(),))
 WARM = {"warm_costs": samples.measurement(problem()).costs}
@@ -52,7 +52,7 @@ def texts(figure: Figure) -> list[str]:
 def test_every_picture_is_there_in_both_formats_whatever_the_names_are() -> None:
     names = (HOSTILE, "$\\frac{", "<script>alert(1)</script>", "]]>&amp;", "f" * 500, "\x00\u202e")
     found = drawing.draw(RATED, rows_of(JAX, *(replace(EAGER, variant=name) for name in names)))
-    assert [each.name for each in found] == ["time", "memory", "ratios", "floor", "costs", "fronts"]
+    assert [each.name for each in found] == ["time", "memory", "ratios", "roofline", "costs", "fronts"]
     for each in found:
         assert each.png().startswith(PNG)
         assert ElementTree.fromstring(each.svg).tag.endswith("svg")

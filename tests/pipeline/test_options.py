@@ -161,7 +161,7 @@ def test_streams_of_calls_are_timed_when_asked_for(out: Path, tmp_path: Path) ->
 def test_the_first_problem_is_compiled_again_with_warm_caches(out: Path) -> None:
     main(arguments(out, "fake:naive", "fake2:naive", seq_lens=(8, 16)))
     assert [bool(each.warm_costs) for each in rows_of(out)] == [True, True, False, False]  # type: ignore[union-attr]
-    assert "## Cost ladder" in (out / store.REPORT).read_text()
+    assert "## Startup cost" in (out / store.REPORT).read_text()
 
 
 @pytest.mark.parametrize(("lost", "code"), [(Stream, "no-streams"), (Recompile, "no-warm-costs")])

@@ -41,14 +41,14 @@ def test_each_backend_dtype_and_precision_once_before_anything_else(out: Path) -
     assert [len(line["backends"]) for line in lines[:3]] == [0, 0, 0]
 
 
-def test_planned_rates_and_floors_come_out(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_planned_rates_and_bounds_come_out(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(out, "fake:naive", "fake2:slow"))
     for each in run_of(out).rates:
         assert each.copy_bytes_per_s == pytest.approx(2 * GB, rel=1e-3)  # a nanosecond for a byte read and one written
         assert each.matmul_flops_per_s == pytest.approx(2 * GB, rel=1e-3)
         assert each.reason == ""
     assert "fake, float32 ieee: copies 2.00 GB/s, multiplies 0.00200 TFLOP/s" in capsys.readouterr().out
-    text = (out / store.REPORT).read_text().split("## Floor and roofline")[1]
+    text = (out / store.REPORT).read_text().split("## Roofline")[1]
     # 2 products of 2 * 2 * 16 * 16 * 8 FLOPs in 1 ms: 16.4 us at 2 GFLOP/s
     assert "| `fake:naive:eager` | forward | 0.0123 | 0.0000164 |" in text.replace("compute", "")
     assert "| 0.00819 | 0.8% |" in text.replace("0.0164 | 1.6%", "0.00819 | 0.8%")

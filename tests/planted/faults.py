@@ -611,14 +611,14 @@ STATISTICS = (
         "compare/maths/traffic.py",
         "layer = of_scores(problem, name, shown / (problem.q_len * problem.kv_len), 0, PRODUCTS[name] + again)",
         "return of_scores(problem, name, 1.0, 0, PRODUCTS[name] + again)",
-        "tests/test_floor.py",
+        "tests/test_roofline.py",
     ),
     Fault(
         "a bound from the slower backend's bandwidth",
         "compare/analysis/roofline.py",
         "return max((value for value in values if value is not None and isfinite(value) and value > 0), default=None)",
         "return min((value for value in values if value is not None and isfinite(value) and value > 0), default=None)",
-        "tests/test_floor.py",
+        "tests/test_roofline.py",
     ),
 )
 

@@ -53,17 +53,18 @@ def test_escape_and_code() -> None:
 def test_sections_are_in_order() -> None:
     titles = re.findall(r"^## (.*)$", page(samples.nine_problems()), re.MULTILINE)
     assert titles == [
+        "Settings",
         "Side by side",
         "Verdicts",
-        "Why",
+        "Performance summary",
+        "Wall-clock time and device time",
+        "Why times differ",
         "Detailed results",
         "Memory analysis",
         "Out-of-memory analysis",
-        "Performance summary",
-        "Floor and roofline",
+        "Roofline",
         "Numeric agreement",
-        "What was and was not timed",
-        "Wall time beside device time",
+        "What was timed",
         "Costs before the first sample",
         "Warnings",
         "Skipped and failed",

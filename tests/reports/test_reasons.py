@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from compare.analysis import kernels as reasons
-from compare.render import terminal_reasons
+from compare.render import terminal
 from compare.results import store
 from compare.schema.records import Kernel, Measurement, PassResult, Row, Run
 from tests import samples
@@ -61,12 +61,12 @@ def test_a_part_that_explains_almost_nothing_is_not_named_and_less_is_said_to_be
 
 def test_nothing_is_explained_where_nothing_is_shown() -> None:
     same = row(EAGER, *JIT.passes["forward"].kernels, time_ms=0.6)
-    assert "no difference to explain" in text(replace(same, passes=JIT.passes), JIT)
+    assert text(replace(same, passes=JIT.passes), JIT) == "The same time, within the equivalence margin."
     undecided = tuple(6e-4 * (0.5 + at % 2) for at in range(samples.ROUNDS))  # half as long and half as long again
     noisy = replace(JIT.passes["forward"], device_s=undecided, per_round=1)
     steady = replace(noisy, device_s=(6e-4,) * samples.ROUNDS)
     one, reference = (replace(each, passes={"forward": result}) for each, result in ((same, noisy), (JIT, steady)))
-    assert "no difference is shown" in text(one, reference)
+    assert "No significant difference" in text(one, reference)
 
 
 def test_what_runs_in_one_kernel_on_one_side_is_not_split() -> None:
@@ -128,24 +128,27 @@ def test_names_are_told_apart() -> None:
 
 
 def test_the_page_has_a_sentence_for_every_pair_and_the_kernels_folded_away() -> None:
-    shown = part([JIT, row(EAGER, *NAIVE)], "Why")
+    shown = part([JIT, row(EAGER, *NAIVE)], "Why times differ")
     assert (
-        "| `torch:naive:eager` | forward | Eager PyTorch takes 2.00x the time of JAX, 0.600 ms more: softmax" in shown
+        "| **`torch:naive:eager`** | forward | Eager PyTorch takes 2.00x the time of JAX, 0.600 ms more: softmax"
+        in shown
     )
-    assert "<details>\n<summary>B=4 T=1024 N=1 H=64 full float32 ieee</summary>" in shown
-    assert "| **forward** | matmul | `dot` x2 0.400 ms 67% | `aten::bmm` x2 0.500 ms 42% |" in shown
-    assert "|  | softmax | `fusion.1` x1 0.200 ms 33% (also mask) | `aten::_softmax` x1 0.300 ms 25% |" in shown
+    assert "<details>\n<summary>B=4 T=1024 N=1 H=64 full float32 ieee: forward</summary>" in shown
+    assert "| **matmul** | `jax:naive:jit` | `dot` | 2 | 0.400 | 67% |" in shown
+    assert "|  | `torch:naive:eager` | `aten::bmm` | 2 | 0.500 | 42% |" in shown
+    assert "| **softmax** | `jax:naive:jit` | `fusion.1` (also mask) | 1 | 0.200 | 33% |" in shown
+    assert "|  | `torch:naive:eager` | `aten::_softmax` | 1 | 0.300 | 25% |" in shown
     assert "## Why" not in page([samples.skip(problem())])
 
 
 def test_what_takes_next_to_nothing_is_left_out_of_the_table() -> None:
-    shown = part([JIT, row(EAGER, *NAIVE, kernel("aten::view", 0.005, 9))], "Why")
+    shown = part([JIT, row(EAGER, *NAIVE, kernel("aten::view", 0.005, 9))], "Why times differ")
     assert "aten::view" not in shown
 
 
 def explained(rows: list[Row], run: Run, width: int) -> str:
     console = Console(width=width, file=(out := StringIO()), force_terminal=False)
-    terminal_reasons.render(run, rows, console)
+    terminal.show(reasons.sections(run, rows), console, folded=True)
     return out.getvalue()
 
 
@@ -156,19 +159,28 @@ def test_the_terminal_shows_all_of_it_in_the_room_there_is(width: int) -> None:
     shown = explained(some, run, width)
     assert max(map(len, shown.splitlines())) <= width
     assert "…" not in shown
-    flat = "".join(shown.split())
+    flat = "".join(explained(some, run, 1000).split())
     for each in reasons.reasons(some, 0.01, "kernel"):
-        assert "".join(each.text.split()) in flat or width < 160
-        assert f"•{each.compared.pass_name},{each.compared.contender.name}:" in flat or width < 160
+        assert "".join(f"{each.compared.pass_name}{each.text}".split()) in flat
+    for word in flat_words(some):
+        assert word in "".join(shown.split()) or width < 160
 
 
-def test_a_sentence_stands_once_behind_all_that_it_is_about() -> None:
+def flat_words(rows: list[Row]) -> set[str]:
+    """The names of the contenders and the first words of each sentence."""
+    found = reasons.reasons(rows, 0.01, "kernel")
+    return {each.compared.contender.name for each in found} | {"".join(each.text.split()[:4]) for each in found}
+
+
+def test_a_sentence_stands_once_for_each_contender_behind_the_passes_that_it_is_about() -> None:
     same = [samples.measurement(samples.problem(), contender) for contender in (JAX, EAGER, COMPILE)]
     found = reasons.reasons(same, 0.01, "op")
     assert len(found) == 6
-    (line,) = terminal_reasons.sentences(found)
-    assert line.startswith("forward, torch:naive:eager; ")
-    assert line.count("no difference to explain") == 1
+    passes = "forward, backward, step"
+    assert reasons.reason_lines(found) == [
+        [f"`{contender.name}`", passes, "The same time, within the equivalence margin."]
+        for contender in (EAGER, COMPILE)
+    ]
 
 
 def test_results_without_contents_still_load() -> None:

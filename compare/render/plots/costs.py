@@ -1,25 +1,25 @@
-"""The cost ladder: from importing a framework to a steady call, on one logarithmic axis."""
+"""Startup cost: from importing a framework to a steady call, on one logarithmic axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compare.analysis.startup import Rungs
+from compare.analysis.startup import Startup
 from compare.render.plots import style
 from compare.render.plots.style import Picture
 
-RUNGS = ("import", "device start", "trace, lower", "compile", "compile, warm cache", "first call", "dispatch")
+STAGES = ("import", "device start", "trace, lower", "compile", "compile, warm cache", "first call", "dispatch")
 MOST_LINES = 36
 
 
-def draw(found: Sequence[Rungs], device: str) -> Picture | None:
+def draw(found: Sequence[Startup], device: str) -> Picture | None:
     """The picture of the first problem whose costs were measured with warm caches too."""
     own = [each for each in found if each.problem == found[0].problem][:MOST_LINES]
     if not own:
         return None
     figure, [[axes]] = style.panels(1, 1, height=0.7 + 0.27 * len(own))
     figure.set_figwidth(8.5)
-    for at, name in enumerate(RUNGS):
+    for at, name in enumerate(STAGES):
         known = [(seconds(each)[at], y) for y, each in enumerate(own) if seconds(each)[at] > 0]
         axes.plot(
             [x for x, _ in known], [y for _, y in known], color=style.PALETTE[at % len(style.PALETTE)],
@@ -36,11 +36,11 @@ def draw(found: Sequence[Rungs], device: str) -> Picture | None:
     style.plain(axes.xaxis)
     axes.set_xlabel("seconds")
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)
-    return style.finished(figure, "costs", "Cost ladder", f"{device}: {own[0].problem.label}", style.COSTS)
+    return style.finished(figure, "costs", "Startup cost", f"{device}: {own[0].problem.label}", style.COSTS)
 
 
-def seconds(each: Rungs) -> tuple[float, ...]:
-    """The rungs but the last, in the order of RUNGS; 0 for one that is not known."""
+def seconds(each: Startup) -> tuple[float, ...]:
+    """The stages but the steady call, in the order of STAGES; 0 for one that is not known."""
     cost, warm = each.cost, each.warm
     before = (each.import_s, each.start_s, cost.trace_s, cost.compile_s, warm.compile_s if warm else 0.0)
     return (*before, cost.first_call_s, each.dispatch_s)

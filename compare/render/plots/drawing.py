@@ -1,4 +1,4 @@
-"""All pictures of a study.  They draw what ``curves``, ``floor``, ``ladder``, ``fronts`` and others have found."""
+"""All pictures of a study.  They draw what ``curves``, ``roofline``, ``startup``, ``fronts`` and others have found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
     for at, family in enumerate(curves.families(rows)[:MOST_FAMILIES]):
         found += of_family(run, family, looks, f"-{at + 1}" if at else "")
     found += [
-        costs.draw(startup.ladders(rows, run.backends), devices(run)),
+        costs.draw(startup.startups(rows, run.backends), devices(run)),
         trade.draw(curves.fronts(rows), looks, devices(run)),
         inside.draw(curves.panels(rows), looks, devices(run)),
     ]
@@ -46,7 +46,7 @@ def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: st
     memory = style.MEMORY + style.GROWTH * grown
     return [
         lines.draw(
-            family, looks, curves.time_s, partial(floors, reached), ("device time (ms)", 1e3),
+            family, looks, curves.time_s, partial(bounds, reached), ("device time (ms)", 1e3),
             (f"time{number}", "Device time against sequence length", where, style.TIME),
         ),
         lines.draw(
@@ -55,8 +55,8 @@ def of_family(run: Run, family: Family, looks: dict[Contender, Look], number: st
         ),
         heat.draw(family, compared(family.rows, run.settings.same_within), number, where),
         lines.draw(
-            family, looks, curves.floor_share(reached), whole, ("% of floor", 100.0),
-            (f"floor{number}", "Percent of the floor against sequence length", where, style.FLOOR), log=False,
+            family, looks, curves.roofline_share(reached), whole, ("% of roofline", 100.0),
+            (f"roofline{number}", "Percent of roofline against sequence length", where, style.ROOFLINE), log=False,
         ),
     ]  # fmt: skip
 
@@ -81,15 +81,15 @@ def part_of(shown: Family, family: Family) -> str:
     return f"; {count} of {every} sequence lengths are drawn, the tables have all" if count < every else ""
 
 
-def floors(reached: Sequence[Reached], rows: Sequence[Measurement], name: PassName) -> Guide:
-    """The floor of each variant."""
+def bounds(reached: Sequence[Reached], rows: Sequence[Measurement], name: PassName) -> Guide:
+    """The roofline bound of each variant."""
     own = {id(row) for row in rows}
     found: dict[str, dict[int, float]] = {}
     for each in reached:
-        if id(each.row) in own and each.pass_name == name and each.achieved and each.achieved.floor_s:
+        if id(each.row) in own and each.pass_name == name and each.achieved and each.achieved.bound_s:
             variant = each.row.ran or each.row.contender.variant
-            found.setdefault(variant, {})[each.row.problem.q_len] = each.achieved.floor_s
-    return {f"floor of {variant}": list(points.items()) for variant, points in found.items()}
+            found.setdefault(variant, {})[each.row.problem.q_len] = each.achieved.bound_s
+    return {f"bound of {variant}": list(points.items()) for variant, points in found.items()}
 
 
 def matrix(rows: Sequence[Measurement], _: PassName) -> Guide:
@@ -98,5 +98,5 @@ def matrix(rows: Sequence[Measurement], _: PassName) -> Guide:
 
 
 def whole(rows: Sequence[Measurement], _: PassName) -> Guide:
-    """The floor itself."""
-    return {"the floor": [(row.problem.q_len, 1.0) for row in rows]}
+    """The roofline itself."""
+    return {"roofline": [(row.problem.q_len, 1.0) for row in rows]}

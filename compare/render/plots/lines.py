@@ -1,4 +1,4 @@
-"""Time, memory and percent of the floor against the sequence length: a panel for each pass and head size."""
+"""Time, memory and percent of roofline against the sequence length: a panel for each pass and head size."""
 
 from __future__ import annotations
 

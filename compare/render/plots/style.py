@@ -21,8 +21,8 @@ INK, PAPER = "#1b1b1f", "#fdfdfe"
 
 TIME = (
     "Medians with their 95% intervals, which are often smaller than the mark. A slope is the exponent of the "
-    "sequence length between the two longest. A floor is the least time that a variant's bytes and FLOPs could "
-    "take at this device's own rates."
+    "sequence length between the two longest. A bound is the least time that a variant's bytes and "
+    "FLOPs need at this device's measured rates."
 )
 MEMORY = (
     "The highest allocation during a pass above what was allocated before it. It is counted, not sampled, and has"
@@ -33,16 +33,16 @@ GROWTH = (
     " Some peaks here are no counts but growth of resident memory (≈ in the tables), which varies by tens of percent"
     " from process to process."
 )
-FLOOR = (
-    "The floor over device time, with the 95% interval of the time: 100% is as fast as the count of the variant's"
-    " bytes and FLOPs allows. What is over 100%, or was served by a cache, is marked in the table of floors."
+ROOFLINE = (
+    "The roofline bound over device time, with the 95% interval of the time. At 100% a pass is as fast as the count of"
+    " the variant's bytes and FLOPs allows. The roofline table marks what is over 100% or was served by a cache."
 )
 RATIOS = (
     "Device time over that of the reference, with its 95% interval and the verdict: below 1 is faster. The "
     "colours end at a quarter and at four times. – where no ratio would be fair, or nothing was measured."
 )
 COSTS = (
-    "What each pass cost before its first sample, and what a steady call takes by the wall, with its 95% "
+    "What each pass cost before its first sample, and the wall time of a steady call, with its 95% "
     "interval. Dispatch is the part of a steady call that is not the device's. Costs were taken once and have no "
     "interval; what cost nothing is not shown."
 )

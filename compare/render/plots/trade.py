@@ -85,4 +85,4 @@ def dtypes(front: Front) -> list[Dtype]:
 def title(front: Front) -> str:
     """The size, with the dtype where it is one for all."""
     label = front.problem.label
-    return label.rsplit(f" {front.problem.dtype}", 1)[0] if len(dtypes(front)) > 1 else label
+    return front.problem.label_without("dtype", "matmul_precision") if len(dtypes(front)) > 1 else label

@@ -1,4 +1,4 @@
-"""Bytes and FLOPs by hand, what a row reached of its floor, and what the reports say where something is missing."""
+"""Bytes and FLOPs by hand, what a row reached of its bound, and what reports say where something is missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(*rates: DeviceRate) -> Run:
 
 
 def part(rows: list[Row], *rates: DeviceRate) -> str:
-    return markdown.render(run(*rates), rows).split("## Floor and roofline\n", 1)[1].split("\n## ", 1)[0]
+    return markdown.render(run(*rates), rows).split("## Roofline\n", 1)[1].split("\n## ", 1)[0]
 
 
 def work_of(where: Problem, name: PassName, variant: str = "naive") -> Work:
@@ -63,7 +63,7 @@ def test_the_counts_of_grouped_heads_and_other_key_lengths_by_hand() -> None:
 def test_a_large_problem_is_bound_by_four_and_seven_passes() -> None:
     large = problem(4096, 64, 8, dtype="bfloat16", matmul_precision="default")
     rates = Rates(3e12, 1e15)
-    forward, backward = (roofline.floor(work_of(large, name), rates) for name in ("forward", "backward"))
+    forward, backward = (roofline.bound(work_of(large, name), rates) for name in ("forward", "backward"))
     assert forward == (pytest.approx(0.36e-3, rel=0.03), "memory")
     assert backward == (pytest.approx(0.63e-3, rel=0.03), "memory")
 
@@ -126,17 +126,17 @@ def test_what_a_pass_reached() -> None:
     assert by_compute
     assert by_memory.bytes_per_s == pytest.approx(count.size_bytes / 2e-3)
     assert by_memory.flops_per_s == pytest.approx(count.flops / 2e-3)
-    assert (by_memory.floor_s, by_memory.bound, by_memory.share) == (pytest.approx(1e-3), "memory", pytest.approx(0.5))
+    assert (by_memory.bound_s, by_memory.bound, by_memory.share) == (pytest.approx(1e-3), "memory", pytest.approx(0.5))
     assert (by_compute.bound, by_compute.share) == ("compute", pytest.approx(0.75))
 
 
-def test_what_fits_the_cache_four_times_has_no_memory_floor() -> None:
+def test_what_fits_the_cache_four_times_has_no_memory_time() -> None:
     count, scores = work_of(problem(), "forward"), 4 * 1024 * 1024 * 4
     slow_memory = Rates(1.0, count.flops / 1e-3)
-    assert roofline.floor(count, slow_memory) == (pytest.approx(count.size_bytes), "memory")
+    assert roofline.bound(count, slow_memory) == (pytest.approx(count.size_bytes), "memory")
     inputs_alone = replace_cache(slow_memory, count.once_bytes // 4 + 1)
-    assert roofline.floor(count, inputs_alone) == (pytest.approx(4 * scores), "memory")
-    assert roofline.floor(count, replace_cache(slow_memory, scores // 4 + 1)) == (pytest.approx(1e-3), "compute")
+    assert roofline.bound(count, inputs_alone) == (pytest.approx(4 * scores), "memory")
+    assert roofline.bound(count, replace_cache(slow_memory, scores // 4 + 1)) == (pytest.approx(1e-3), "compute")
     assert "compute, in cache |" in part([measurement(problem())], rate(cache_bytes=scores))
     assert "in cache" not in part([measurement(problem())], rate())
 
@@ -144,7 +144,7 @@ def test_what_fits_the_cache_four_times_has_no_memory_floor() -> None:
 def test_a_long_cache_of_keys_is_read_from_memory_however_small_the_scores() -> None:
     decode = problem(1, 128, 32, kv_len=8192, heads=32, kv_heads=8, dtype="bfloat16", matmul_precision="default")
     count = work_of(decode, "forward")
-    found = roofline.floor(count, Rates(3e12, 7e14, 50 * 10**6))
+    found = roofline.bound(count, Rates(3e12, 7e14, 50 * 10**6))
     assert found == (pytest.approx(count.once_bytes / 3e12), "memory")
 
 
@@ -152,7 +152,7 @@ def replace_cache(rates: Rates, cache_bytes: int) -> Rates:
     return Rates(rates.copy_bytes_per_s, rates.matmul_flops_per_s, cache_bytes)
 
 
-def test_the_better_backend_makes_the_floor_in_its_own_dtype_and_precision() -> None:
+def test_the_better_backend_makes_the_bound_in_its_own_dtype_and_precision() -> None:
     other = rate("torch", 900 * GB, 9 * TFLOP, matmul_precision="tf32")
     found = roofline.best_rates(
         [rate("jax", 50 * GB, 2 * TFLOP), rate("torch", 60 * GB, TFLOP), other], "float32", "ieee"
@@ -174,7 +174,7 @@ def test_without_rates_there_are_dashes_and_a_word() -> None:
     assert "were not measured" in part(rows)
     assert "| forward | 71.3 | 1.07 | – | – | – |" in part(rows)
     assert "No row has numbers that agree." in part([])
-    assert "\nFloor" not in printed(rows, 80)
+    assert "\nRoofline" not in printed(rows, 80)
 
 
 @pytest.mark.parametrize("device_s", [(), (0.0,) * 30])
@@ -189,7 +189,7 @@ def fused(name: str, **other: Any) -> Measurement:
     return measurement(problem(), warnings=(Notice(code=NOT_NAIVE, pass_name=name, names=("fused",)),), **other)
 
 
-def test_more_than_the_floor_says_why() -> None:
+def test_more_than_the_bound_allows_says_why() -> None:
     slow = rate(copy=1 * GB)
     text = part([fused("forward"), measurement(problem(), EAGER)], slow)
     assert text.count("memory, not naive |") == 1
