@@ -28,7 +28,7 @@ def test_explain_adds_to_the_terminal_and_to_nothing_else(tmp_path: Path, capsys
         assert main(given) == 0
         shown.append(" ".join(capsys.readouterr().out.split()))
         pages.append((tmp_path / name / store.REPORT).read_text())
-    sentence = "forward, fake2:slow:eager: fake2:slow:eager takes 1.25x the time of fake:naive:eager, 0.250 ms more:"
+    sentence = "fake2:slow:eager forward fake2:slow:eager takes 1.25x the time of fake:naive:eager, 0.250 ms more:"
     assert [sentence in each for each in shown] == [False, True]
     assert all("fake2:slow:eager takes 1.25x the time of fake:naive:eager, 0.250 ms more:" in page for page in pages)
     runs = [[each.device_s for each in row(tmp_path / name, "fake2:slow:eager").passes.values()] for name in "ab"]

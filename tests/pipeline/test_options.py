@@ -58,7 +58,9 @@ def test_everything_is_repeated_in_fresh_processes(
     assert len([line for line in lines if line["kind"] == "run"]) == 3  # alone, and with each backend once
     text = capsys.readouterr().out
     assert text.count("fake2:slow:eager  ") == 2 * 2  # each problem's table while it runs, and all at the end
-    assert "Over 3 processes the lowest and highest ratio differ by 0.0%" in text.replace("\n", " ").replace("   ", " ")
+    assert "Over 3 processes, the lowest and the highest ratio differ by 0.0%" in text.replace("\n", " ").replace(
+        "   ", " "
+    )
     assert "Ratios by process" in (out / store.REPORT).read_text()
 
 
