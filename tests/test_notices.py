@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from compare.analysis.notices import SENTENCES, worded
+from compare.render import markdown
 from compare.results import store
-from compare.schema.records import Notice
+from compare.schema.records import Notice, Row
 from tests import samples
+from tests.reports.rendered import printed
 from tests.samples import EAGER, measurement, problem
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,13 @@ def test_a_warning_survives_its_file(tmp_path: Path) -> None:
     _, [row] = store.read(tmp_path / store.RESULTS)
     assert row.warnings == (noted,)  # type: ignore[union-attr]
     assert worded(noted).startswith("step: 5 of 100 samples are outliers, the slowest 7.5x the median")
+
+
+def test_reports_say_the_sentence_of_a_typed_warning() -> None:
+    noted = Notice(code="outliers", pass_name="step", numbers={"far": 5, "samples": 100, "worst": 7.5})
+    rows: list[Row] = [measurement(problem(64), warnings=(noted,))]
+    for text in (markdown.render(samples.run(), rows), printed(rows, 80)):
+        assert "step: 5 of 100 samples are outliers, the slowest 7.5x the median" in " ".join(text.split())
 
 
 def test_the_sentence_of_a_file_of_schema_4_stays_and_its_pass_becomes_a_field(tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ COLUMNS: tuple[Column, ...] = (
     kept("floor_s", at("achieved.bound_s")),
     *fields("achieved", "bound", per_pass=True),
     Column(
-        "% of floor",
+        "% of roofline",
         "",
         "right",
         "wide",

@@ -76,7 +76,7 @@ def warning_line(noted: Noted) -> str:
     labels = list(dict.fromkeys(row.problem.label for row in noted.rows))
     more = f" and {fmt.plural(len(labels) - MOST_PROBLEMS, 'problem')} more" if len(labels) > MOST_PROBLEMS else ""
     where = "; ".join(labels[:MOST_PROBLEMS]) + more
-    return f"{plain(noted.warning.text)} [{plain(noted.warning.code)}; {names}; {where}]"
+    return f"{plain(worded(noted.warning))} [{plain(noted.warning.code)}; {names}; {where}]"
 
 
 def unmeasured_line(line: Unmeasured) -> str:

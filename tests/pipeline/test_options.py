@@ -8,6 +8,7 @@ from time import perf_counter
 import msgspec
 import pytest
 
+from compare.analysis.notices import worded
 from compare.cli.main import main
 from compare.measure.workers import Fleet
 from compare.results import store
@@ -36,7 +37,7 @@ def test_a_failure_in_a_later_process_is_in_the_exit_code(
     monkeypatch.setattr(Fleet, "ask", fail_in_the_second)
     assert main([*arguments(out, "fake:naive"), "--processes", "2"]) == 3
     found = row(out, "fake:naive:eager")
-    assert [each.text for each in found.warnings if each.code == "process-failed"] == [
+    assert [worded(notice) for notice in found.warnings if notice.code == "process-failed"] == [
         "process 2: CRASH in repeat: gone"
     ]
     assert "2; 1 of 1 row have samples of fewer" in " ".join(capsys.readouterr().out.split())

@@ -24,6 +24,27 @@ RINGS = "tests/parallel/test_variants.py -k"
 
 ATTENTION = (
     Fault(
+        "a typed warning is shown without its sentence",
+        "compare/analysis/noise.py",
+        "plain(worded(noted.warning))",
+        "plain(noted.warning.text)",
+        "tests/test_notices.py",
+    ),
+    Fault(
+        "a variant computes a mask that it does not declare",
+        "compare/schema/contract.py",
+        "if mask.kind not in variant.masks:",
+        "if not variant.masks:",
+        "tests/variants/test_descriptions.py",
+    ),
+    Fault(
+        "the harness runs a variant on a mask that it does not declare",
+        "compare/variants.py",
+        "return unsupported(variant, found, problem.scores.mask) or _not_shared(problem, name, found)",
+        "return _not_shared(problem, name, found)",
+        "tests/test_growth.py",
+    ),
+    Fault(
         "naive (JAX) takes its scale from the value head size",
         "jax_attn/variants/naive.py",
         "scale = parsed.factor(h)",
