@@ -53,7 +53,7 @@ class JudgeHere:
 
 
 def no_rates(*_: object) -> tuple[()]:
-    """Most tests need no floor, and start no process to measure one."""
+    """Most tests need no roofline, and start no process to measure one."""
     return ()
 
 

@@ -114,8 +114,8 @@ def test_a_variant_without_a_count_has_no_figure() -> None:
 
 def test_rates_of_a_busy_device_say_so() -> None:
     assert "took 1.54x as long in the median as the fastest" in roofline.rate_line(rate(scatter=0.54))
-    assert "longer" not in roofline.rate_line(rate(scatter=0.1))
-    assert "longer" not in roofline.rate_line(rate())  # of an older file
+    assert "as long" not in roofline.rate_line(rate(scatter=0.1))
+    assert "as long" not in roofline.rate_line(rate())  # of an older file
 
 
 def test_what_a_pass_reached() -> None:

@@ -48,14 +48,14 @@ def opening(run: Run, rows: Sequence[Row], shown: str = "") -> list[Section]:
     known = facts(run, rows, shown)
     host = [(plain(name), plain(value)) for name, value in [*run.host.items(), *flags.items()]]
     variables = [
-        (code(backend), code(f"{name}={value}"))
-        for backend, found in run.environment.items()
+        (code(source), code(f"{name}={value}"))
+        for source, found in run.environment.items()
         for name, value in found.items()
     ]
     tables = [
         Table((Column("Setting"), Column("Value")), [(plain(name), plain(value)) for name, value in known]),
         Table(NAME_AND_VALUE, host, "Host and flags", folded=True),
-        Table((Column("Backend"), Column("Variable")), variables, "Environment variables", folded=True),
+        Table((Column("Source"), Column("Variable")), variables, "Environment variables", folded=True),
     ]
     return [Section("Settings", tables=tables)]
 

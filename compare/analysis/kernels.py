@@ -264,8 +264,12 @@ NOTE = (
 
 def sections(run: Run, rows: Sequence[Row]) -> list[Section]:
     """Per problem a sentence for each comparison, and the kernels of each pass, folded away."""
-    found = reasons(rows, run.settings.same_within, unit(run.settings.device))
-    tables = [table for problem, group in by_problem(rows) for table in tables_of(problem, measurements(group), found)]
+    within, name = run.settings.same_within, unit(run.settings.device)
+    tables = [
+        table
+        for problem, group in by_problem(rows)
+        for table in tables_of(problem, measurements(group), reasons(group, within, name))
+    ]
     return [Section("Why times differ", [NOTE] if any(table.rows for table in tables) else [], tables)]
 
 
@@ -276,9 +280,8 @@ def unit(device: Device) -> str:
 
 def tables_of(problem: Problem, rows: Sequence[Measurement], found: Sequence[Reason]) -> list[Table]:
     """The sentences of one problem, then what ran in each pass."""
-    sentences = reason_lines([reason for reason in found if reason.compared.problem == problem])
     return [
-        Table(REASON_COLUMNS, sentences, problem.label, grouped=True),
+        Table(REASON_COLUMNS, reason_lines(found), problem.label, grouped=True),
         *(
             Table(KERNEL_COLUMNS, kernel_lines(rows, name), f"{problem.label}: {name}", grouped=True, folded=True)
             for name in passes_of(rows)

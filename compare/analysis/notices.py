@@ -79,7 +79,7 @@ def _process(notice: Notice) -> str:
 
 def _refused(notice: Notice) -> str:
     rounds = notice.numbers["rounds"]
-    return f"{rounds:.0f} profiler rounds were discarded and repeated; the last because {notice.names[0]}"
+    return f"discarded and repeated profiler rounds: {rounds:.0f}; the last because {notice.names[0]}"
 
 
 def _faults(notice: Notice) -> str:

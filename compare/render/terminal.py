@@ -40,36 +40,20 @@ STYLES = {
 
 
 def render(run: Run, rows: Sequence[Row], console: Console) -> None:
-    """The whole report: circumstances, one table per problem, what was timed, warnings, rows without numbers."""
-    print_facts(run, rows, console)
+    """The settings, one table per problem, and what each question says in brief."""
+    show(circumstances.opening(run, rows, times.left_out(rows, SHOWN)), console)
     rows = times.first(rows, SHOWN)
     show(side_by_side.sections(run, rows), console)
     for question in questions():
         print_briefs(question.sections(run, rows), console)
 
 
-def print_facts(run: Run, rows: Sequence[Row], console: Console) -> None:
-    """Two columns, name and value."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in circumstances.facts(run, rows, times.left_out(rows, SHOWN)):
-        table.add_row(Text(name), Text(value))
-    console.print(table)
-
-
 def print_briefs(found: Iterable[sections.Section], console: Console) -> None:
     """What each section says in brief, those without it left out."""
     for part in found:
-        print_list(part.title, map(unmarked, part.brief), console)
-
-
-def print_list(title: str, lines: Iterable[str], console: Console) -> None:
-    """A heading and its points, or nothing where there are none."""
-    points = bulleted(lines)
-    if points.row_count:
-        console.print(Padding(Text(title, style="bold"), (1, 0, 0, 0)))
-        console.print(Padding(points, (0, 0, 0, 1)))
+        if part.brief:
+            console.print(Padding(Text(part.title, style="bold"), (1, 0, 0, 0)))
+            console.print(Padding(bulleted(map(unmarked, part.brief)), (0, 0, 0, 1)))
 
 
 def bulleted(lines: Iterable[str]) -> Table:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from compare.analysis.notices import worded
 from compare.cli.main import main
 from compare.results import store
 from compare.schema.records import Measurement
@@ -86,8 +87,8 @@ def test_refused_rounds_are_taken_again_and_noted(out: Path) -> None:
     assert main(arguments(out, "fake:naive", "fake2:dropped")) == 0
     found = row(out, "fake2:dropped:eager")
     [note] = [each for each in found.warnings if each.code == "refused-windows"]
-    assert note.text.startswith("profiled rounds refused and taken again: 12, the last because")
-    assert "saw no device work" in note.text
+    assert worded(note).startswith("discarded and repeated profiler rounds: 12; the last because")
+    assert "saw no device work" in worded(note)
     assert len(found.passes["step"].device_s) == 6
     assert len(set(found.passes["step"].device_s)) == 1
     assert codes(row(out, "fake:naive:eager")) == []
@@ -106,7 +107,8 @@ def test_a_round_in_which_a_kernel_was_lost_is_taken_again_by_all(out: Path) -> 
     found, other = row(out, "fake:lost_in_a_round:eager"), row(out, "fake:naive:eager")
     assert found.passes["forward"].device_s == pytest.approx((0.001,) * 6)
     [note] = [each for each in found.warnings if each.code == "refused-windows"]
-    assert "again: 1, the last because step: other kernels than in most iterations: missing {'softmax': 1}" in note.text
+    said = "discarded and repeated profiler rounds: 1; the last because step: other kernels than in most iterations"
+    assert f"{said}: missing {{'softmax': 1}}" in worded(note)
     assert len(other.passes["forward"].device_s) == 6
     assert codes(other) == []
 
@@ -146,7 +148,7 @@ def test_a_check_that_fails_leaves_rows_without_verdict_and_says_so(out: Path, m
     for name in GOOD:
         found = row(out, name)
         assert found.agreement is None
-        assert "the agreement check failed: killed by SIGKILL" in [each.text for each in found.warnings]
+        assert "verification failed: killed by SIGKILL" in [worded(each) for each in found.warnings]
     assert "no ratio" in (out / store.REPORT).read_text()
 
 

@@ -1,4 +1,4 @@
-"""What --processes, --cache, --dispatch and the ladder do to a whole run on the fakes."""
+"""What --processes, --cache, --dispatch and the startup cost do to a whole run on the fakes."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from compare.analysis.notices import worded
 from compare.cli import publishing
 from compare.cli.main import main
 from compare.measure import traces
@@ -108,8 +109,8 @@ def test_a_contender_that_dies_in_its_trace_keeps_its_row_and_the_others_their_f
     monkeypatch.setattr(traces, "taken", refused)
     assert main([*arguments(out, "fake:slow", "fake:naive"), "--trace"]) == 0
     assert set(outcomes(out).values()) == {"ok"}
-    notices = [each.text for each in row(out, "fake:slow:eager").warnings if each.code == "no-trace"]
-    assert notices == ["no whole trace: the worker was killed"]
+    notices = [worded(each) for each in row(out, "fake:slow:eager").warnings if each.code == "no-trace"]
+    assert notices == ["no complete trace: the worker was killed"]
     assert spans(out, "fake:naive:eager", cat="window")
 
 
@@ -119,8 +120,8 @@ def test_a_pass_whose_profile_cannot_be_true_is_left_out_and_said(out: Path, mon
 
     monkeypatch.setattr(traces, "End", more)
     assert main([*arguments(out, "fake:naive"), "--trace"]) == 0
-    [notice] = [each.text for each in row(out, "fake:naive:eager").warnings if each.code == "no-trace"]
-    assert notice.startswith("no whole trace: forward: expected 6 windows in the trace, got 5; backward: ")
+    [notice] = [worded(each) for each in row(out, "fake:naive:eager").warnings if each.code == "no-trace"]
+    assert notice.startswith("no complete trace: forward: expected 6 windows in the trace, got 5; backward: ")
     assert not spans(out, "fake:naive:eager")
 
 

@@ -181,6 +181,14 @@ def test_warnings_are_gathered_by_text() -> None:
     assert part(rows, "Warnings").count("not naive") == 1
 
 
+def test_a_typed_warning_has_its_sentence_in_both_reports() -> None:
+    noted = Notice(code="drift", pass_name="forward", numbers={"change": 0.07})
+    rows = [measurement(problem(), COMPILE, warnings=(noted,))]
+    said = "forward: device time drifted by +7% from the first rounds to the last"
+    assert said in " ".join(printed(rows, 80).split())
+    assert said in part(rows, "Warnings")
+
+
 def test_wrong_numbers_are_told_with_what_is_allowed() -> None:
     wrong = samples.measurement(samples.problem(), agreement=samples.agreement(agrees=False))
     text = " ".join(printed([wrong], 160).split())
