@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from compare.results.rows import outcome_of
-from compare.schema.records import Contender, Failure, Measurement, Notice, PassResult, Problem, Row, Skip
+from compare.schema.records import Contender, Failure, Measurement, Notice, PassResult, Problem, Row, Skip, distinct
 
 FAILED = "process-failed"  # the notice that a case with numbers had none in a later process
 
@@ -32,9 +32,7 @@ def _case(rows: Sequence[Row]) -> Row:
     reasons = {row.process: _why_apart(first, row) for row in others}
     measured = [row for row in others if isinstance(row, Measurement) and not reasons[row.process]]
     lost = [_lost(row, reason) for row in others if (reason := reasons[row.process])]
-    warnings = [*first.warnings]
-    for notice in (notice for row in measured for notice in row.warnings):
-        warnings += [notice] if notice not in warnings else []
+    warnings = distinct(notice for row in (first, *measured) for notice in row.warnings)
     disagreeing = [row.agreement for row in (first, *measured) if row.agreement and not row.agreement.agrees]
     return replace(
         first,

@@ -5,7 +5,7 @@ The lines of ``results.jsonl`` carry their ``kind`` as a tag (docs/results.md). 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
@@ -300,6 +300,15 @@ class Notice(Record, frozen=True, omit_defaults=True):
     numbers: dict[str, float] = msgspec.field(default_factory=dict)
     names: tuple[str, ...] = ()
     text: str = ""
+
+
+def distinct(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each warning once, in the order of first appearance."""
+    kept: list[Notice] = []
+    for notice in notices:
+        if notice not in kept:
+            kept.append(notice)
+    return tuple(kept)
 
 
 class Conditions(Record, frozen=True):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from compare.schema.records import Cost, Linked
+from compare.schema.records import Cost, Linked, distinct
 from compare.worker.protocol import (
     Channel,
     Ended,
@@ -126,7 +126,7 @@ def _seen(found: Sequence[Seen]) -> Seen:
 def _prepared(found: Sequence[Prepared]) -> Prepared:
     """The dearest costs, the largest memory; warnings once each."""
     saved = [each.saved_bytes for each in found if each.saved_bytes is not None]
-    warnings = {notice: None for each in found for notice in each.warnings}
+    warnings = distinct(notice for each in found for notice in each.warnings)
     return replace(
         found[0],
         costs={name: _dearest([each.costs[name] for each in found]) for name in found[0].costs},
@@ -135,7 +135,7 @@ def _prepared(found: Sequence[Prepared]) -> Prepared:
             for name in found[0].memory
         },
         saved_bytes=max(saved, default=None),
-        warnings=tuple(warnings),
+        warnings=warnings,
     )
 
 

@@ -67,7 +67,7 @@ def test_a_backend_that_cannot_start_fails_alone_and_is_tried_once(
     package = tmp_path / "broken_attn"
     (package / "variants").mkdir(parents=True)
     (package / "__init__.py").touch()
-    (package / "variants" / "naive.py").touch()
+    (package / "variants" / "naive.py").write_text('VARIANT = Variant(summary="never run", masks=("full", "causal"))')
     tries = tmp_path / "tries"
     (package / "adapter.py").write_text(
         f"open({str(tries)!r}, 'a').write('x')\nraise ImportError('libbroken.so is missing')\n"
