@@ -30,7 +30,7 @@ def register(patch: Any) -> None:
     """Put the fakes in the place of the real backends, whose rates are not asked for, as long as the patch lasts."""
     patch.setattr(rates, "rated", no_rates)
     patch.setattr(publishing, "installed", no_extras)
-    patch.setattr(verification, "WorkerProcess", JudgeHere)
+    patch.setattr(verification, "WorkerProcess", VerifierHere)
     patch.setattr(load, "ticks", no_ticks)
     for name in reversed(list(BACKENDS)):  # undone last first, which restores the order
         patch.delitem(BACKENDS, name)
@@ -38,15 +38,15 @@ def register(patch: Any) -> None:
         patch.setitem(BACKENDS, name, entry)
 
 
-class JudgeHere:
-    """The judge in this process: a process of its own for each problem takes longer than all else in a small run."""
+class VerifierHere:
+    """Verifies in this process: a process of its own for each problem takes longer than all else in a small run."""
 
     def __init__(self, *_: object, **__: object) -> None:
         """Nothing is started."""
 
-    def ask(self, request: process.Judge, timeout_s: float) -> Any:
+    def ask(self, request: process.Verify, timeout_s: float) -> Any:
         """The verdicts."""
-        return process.judge(request)
+        return process.verify(request)
 
     def stop(self) -> None:
         """Nothing is there to stop."""
@@ -140,6 +140,6 @@ if __name__ == "__main__":
     BACKENDS.update(FAKES)
     rates.rated = no_rates  # type: ignore[assignment]
     publishing.installed = no_extras
-    verification.WorkerProcess = JudgeHere  # type: ignore[assignment, misc]
+    verification.WorkerProcess = VerifierHere  # type: ignore[assignment, misc]
     load.ticks = no_ticks  # type: ignore[assignment]
     sys.exit(main())

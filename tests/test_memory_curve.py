@@ -142,14 +142,14 @@ SMALL = problem(LENGTH, WIDTH, BATCH, mask="causal")
 TENSOR, MATRIX = BATCH * LENGTH * WIDTH * 4, BATCH * LENGTH * LENGTH * 4
 
 
-def weighed(backend: str, variant: str) -> weighing.Weight:
-    """What one process weighs."""
+def weighed(backend: str, variant: str) -> weighing.MemoryProfile:
+    """Memory measured in one process."""
     session = Session(f"{backend}_attn", "cpu", 2)
     contender = Contender(backend=backend, variant=variant, mode={"jax": "jit", "torch": "eager"}[backend])
     programs = session.programs_of(Case(problem=SMALL, contender=contender))
     for name in PASSES:
         session.run(programs, name)
-    return weighing.weigh(session, programs, PASSES, SMALL)
+    return weighing.measure_memory(session, programs, PASSES, SMALL)
 
 
 def climbs(curve: MemoryCurve, over_bytes: int) -> int:

@@ -102,10 +102,10 @@ def test_a_row_that_had_the_device_to_itself_is_not_mixed_with_those_that_took_t
     assert relative
     assert (relative.median, relative.by_process) == (pytest.approx(2.0), ())
     [notice] = eager.warnings  # type: ignore[union-attr]
-    assert worded(notice) == "process 2: measured with the device to itself, unlike in process 1"
+    assert worded(notice) == "process 2: measured alone, unlike in process 1"
     [lone] = processes.joined([replace(in_process(1), alone=True), in_process(2)])
     [notice] = lone.warnings  # type: ignore[union-attr]
-    assert worded(notice) == "process 2: measured without the device to itself, unlike in process 1"
+    assert worded(notice) == "process 2: not measured alone, unlike in process 1"
 
 
 def test_a_process_that_nobody_judged_stands_apart() -> None:

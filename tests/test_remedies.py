@@ -122,14 +122,14 @@ def test_without_a_base_there_is_no_section() -> None:
     assert solutions.sections(samples.run(), [measurement(CAUSAL)]) == []
 
 
-def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.Weight:
+def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.MemoryProfile:
     """What the backward pass and the step of one contender hold."""
     session = Session(f"{backend}_attn", "cpu", 1)
     programs = session.programs_of(Case(problem=where, contender=of(variant, backend, mode)))
     passes: tuple[PassName, ...] = ("backward", "step")
     for name in passes:
         session.run(programs, name)
-    return weighing.weigh(session, programs, passes, where)
+    return weighing.measure_memory(session, programs, passes, where)
 
 
 @pytest.mark.parametrize(("backend", "mode"), [("jax", "jit"), ("torch", "eager")])

@@ -101,7 +101,7 @@ def test_the_last_run_record_is_the_one_that_counts(path: Path) -> None:
 
 
 def test_the_error_of_a_result_that_is_not_finite_comes_back(path: Path) -> None:
-    """JSON has no infinity; the judge gives such a row a finite error beyond any allowance."""
+    """JSON has no infinity; verification gives such a row a finite error beyond any allowance."""
     verdict = samples.agreement(False)
     tensors = (replace(verdict.tensors[0], max_error=NOT_FINITE, rms_error=NOT_FINITE), *verdict.tensors[1:])
     row = replace(MEASUREMENT, agreement=replace(verdict, tensors=tensors, other_error=NOT_FINITE))

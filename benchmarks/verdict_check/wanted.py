@@ -96,7 +96,7 @@ class Wanted(Record, frozen=True):
 
     def equal(self, name: str) -> tuple[Contender, ...]:
         """The same contender twice."""
-        return cases.entrants([cases.parse_contender(name)] * 2)
+        return cases.numbered([cases.parse_contender(name)] * 2)
 
     def slowed_names(self, name: str) -> tuple[str, ...]:
         """The baseline with no extra work, then each planted slow-down."""

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace, parser: Parser, argv: Sequence[str]) -> int
 
 
 def page(old: Path, new: Path, threshold: float | None, fail_on: set[Kind]) -> tuple[list[Section], bool]:
-    """The sections, and whether something got worse that shall not.
+    """The sections, and whether there is a regression of a kind in ``fail_on``.
 
     Raises ValueError where results cannot be read or are not comparable.
     """
@@ -80,7 +80,7 @@ def page(old: Path, new: Path, threshold: float | None, fail_on: set[Kind]) -> t
     most = threshold or usual
     found = diff.pairs(old_rows, new_rows, most)
     if not any(each.times or each.sizes or each.lost == "failing" for each in found):
-        raise ValueError(f"{new} and {old} have no case in common that was measured")
+        raise ValueError(f"{new} and {old} share no measured case")
     rates = diff.device_changes(old_run.rates, new_run.rates, most)
     few = min(run.settings.processes for run in (old_run, new_run)) < WIDENED_FROM
     bold = diff.bold(most, usual) if few and most < usual else ""

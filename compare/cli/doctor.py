@@ -31,12 +31,12 @@ CHECK = "other load"
 
 
 def of_cpus() -> Finding:
-    """CPU time that other processes and other machines took meanwhile."""
+    """CPU time that other processes and other machines took during the check."""
     before = load.ticks(())
     sleep(LOOKS * LOOK_S)
     others, stolen = load.shares(before, load.ticks(()))
     if others is None:
-        return Finding(check=CHECK, result="not applicable", text="this system does not say how busy its CPUs are")
+        return Finding(check=CHECK, result="not applicable", text="this system does not report CPU load")
     busy = others > load.BUSY
     notices = load.notices(Conditions(others_share=others, stolen_share=stolen, busy=busy))
     if not notices:
@@ -52,7 +52,7 @@ def of_gpu() -> Finding:
         sleep(LOOK_S)
         known += [use for use in (gpu.use(),) if use]
     if not known:
-        return Finding(check=CHECK, result="not applicable", text="NVML does not tell; nvidia-ml-py asks it")
+        return Finding(check=CHECK, result="not applicable", text="NVML reports no load; is nvidia-ml-py installed?")
     share, last = median(each.busy_share for each in known), known[-1]
     text = f"busy {share:.0%} of the time; {last.processes} other processes hold {last.held_bytes / 1e9:.1f} GB of it"
     if share > load.OTHERS or last.processes:
@@ -87,15 +87,15 @@ def examine(console: Console) -> bool:
     lines: list[Line] = []
     for name in (MACHINE, *BACKENDS):
         if not console.is_terminal:
-            console.print(f"looking at {name}")
-        with console.status(f"looking at {name}"):
+            console.print(f"checking {name}")
+        with console.status(f"checking {name}"):
             lines += of_machine() if name == MACHINE else of_backend(name)
     console.print(table(lines))
     counts = Counter(finding.result for _, _, finding in lines)
     console.print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['not applicable']} not applicable")
     if counts["busy"]:
         console.print(
-            "The machine is busy: what was seen of known work may be off, and so would be what a run measures."
+            "Other load was found: these checks and any measurement may be wrong. End the other processes and rerun."
         )
     working = any(finding.result == "pass" for name, _, finding in lines if name != MACHINE)
     return not counts["fail"] and working
@@ -119,14 +119,14 @@ def of_backend(name: str) -> Iterator[Line]:
     if not devices.has_gpu_node():
         yield name, "gpu", Finding(check="device", result="not applicable", text="this machine shows no GPU")
     elif devices.blind_backends((naive(name),)):
-        text = f"there is a GPU that {name} cannot open; {devices.GPU_HINT}"
+        text = f"{name} cannot open the GPU of this machine; {devices.GPU_HINT}"
         yield name, "gpu", Finding(check="device", result="fail", text=text)
     else:
         yield from ((name, "gpu", each) for each in on_device(name, "gpu"))
 
 
 def naive(name: str) -> Contender:
-    """A contender that sits in the backend's worker."""
+    """A contender of the backend, to address its worker."""
     return Contender(backend=name, variant="naive", mode=backend(name).modes[0])
 
 
@@ -171,7 +171,7 @@ def missing_mode(mode: str, why: str) -> Finding:
 
 def table(lines: Sequence[Line]) -> Table:
     """One line per finding."""
-    found = Table("framework", "device", "check", "result", "what was seen", box=None, pad_edge=False)
+    found = Table("framework", "device", "check", "result", "details", box=None, pad_edge=False)
     before = ("", "")
     for name, device, finding in lines:
         said = (name, device) if (name, device) != before else ("", "")

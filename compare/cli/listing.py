@@ -67,7 +67,7 @@ def variants_table() -> str:
 
 def show_plan(plan: Plan, console: Console) -> int:
     """The cases in order, with what each needs and how long it may take; what will be skipped takes no time."""
-    with console.status("which of them can run?"):
+    with console.status("checking which cases can run"):
         refused = runner.refusals(plan)
     free = available_bytes() if plan.settings.device == "cpu" else None
     table = Table("#", "problem", title=f"{plan.settings.device}: cases in order", title_justify="left")

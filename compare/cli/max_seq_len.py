@@ -1,4 +1,4 @@
-"""``--max-seq-len`` from plan to report: what is seen meanwhile, the table, and two files."""
+"""``--max-seq-len`` from plan to report: progress, the table, and two files."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def run(plan: Plan, most: int, console: Console) -> bool:
 
 
 def narrator(console: Console) -> Callable[[str], None]:
-    """Each try as a line of its own; on a terminal they follow each other in the same place."""
+    """Each try as a line of its own; on a terminal they overwrite each other."""
     if not console.is_terminal:
         return lambda text: console.print(text, style="dim", highlight=False, markup=False)
     return lambda text: console.print(text.ljust(console.width - 1)[: console.width - 1], end="\r", markup=False)
 
 
 def write(record: Run, found: Sequence[Reach], out: Path) -> None:
-    """Both files anew."""
+    """Rewrite both files."""
     encoder = msgspec.json.Encoder()
     text = b"".join(encoder.encode(each) + b"\n" for each in (record, *found))
     (out / RECORDS).write_bytes(text)

@@ -24,7 +24,7 @@ BUDGET_S: dict[Device, float] = {"cpu": 8.0, "gpu": 4.0}
 QUICK_BUDGET_S = 2.0
 UNTIMED = ("seq_len", "kv_len", "samples", "budget", "quick", "dry_run", "explain", "dispatch", "shard", "trace")
 ADDRESS = re.compile(r"auto|local|(?!-)[\w.-]+:\d{1,5}|\[[\da-fA-F:]+\]:\d{1,5}")
-PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose anew in each process
+PROCESSES: dict[Device, int] = {"cpu": 1, "gpu": 2}  # autotuners choose again in each process
 
 
 def plan(options: argparse.Namespace, argv: Sequence[str]) -> cases.Plan:
@@ -78,9 +78,7 @@ def check_search(options: argparse.Namespace) -> None:
         return
     for option in UNTIMED:
         if getattr(options, option):
-            raise ValueError(
-                f"--max-seq-len looks for a length and times nothing; leave --{option.replace('_', '-')} out"
-            )
+            raise ValueError(f"--max-seq-len times nothing; leave --{option.replace('_', '-')} out")
     keyed = [name for name in options.preset or () if PRESETS[name].kv_len]
     if keyed:
         raise ValueError(f"--max-seq-len needs as many keys as queries; leave --preset {keyed[0]} out")
@@ -97,7 +95,7 @@ def check_executor(options: argparse.Namespace, contenders: Sequence[Contender])
     here = {"max-seq-len": options.max_seq_len is not None, "dry-run": options.dry_run, "trace": options.trace}
     for option, given in here.items():
         if given:
-            raise ValueError(f"--{option} looks at this machine; leave --executor ray out")
+            raise ValueError(f"--{option} runs on this machine only; leave --executor ray out")
     for each in contenders:
         if each.python:
             raise ValueError(
@@ -123,8 +121,8 @@ def chosen_contenders(options: argparse.Namespace) -> tuple[Contender, ...]:
     if options.contender:
         for option, given in (("--backend", options.backend), ("--variant", options.variant), ("--mode", options.mode)):
             if given:
-                raise ValueError(f"--contender names backend, variant and mode by itself; leave {option} out")
-        return cases.entrants(cases.parse_contender(text) for text in options.contender)
+                raise ValueError(f"--contender already names backend, variant and mode; leave {option} out")
+        return cases.numbered(cases.parse_contender(text) for text in options.contender)
     names = tuple(BACKENDS) if options.backend in (None, "both") else (options.backend,)
     variants, modes = tuple(options.variant or ["naive"]), tuple(options.mode or ())
     for mode in modes:

@@ -37,7 +37,7 @@ FILES: dict[Format, str] = {"markdown": store.REPORT, "html": "report.html", "cs
 NEEDS: dict[Format, tuple[str, ...]] = {"html": ("jinja2", "markdown_it")}
 PICTURED: set[Format] = {"markdown", "html"}
 AFTER_A_RUN: tuple[Format, ...] = ("markdown", "html")
-INSTALL = "the extra plots brings it: pip install -e '.[plots]'"
+INSTALL = "install the extra: pip install -e '.[plots]'"
 NO_PICTURES = f"without pictures: matplotlib is not installed ({INSTALL})"
 
 

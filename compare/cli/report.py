@@ -23,7 +23,7 @@ MOST_FAULTS = 10  # that are named one by one
 
 
 class Wanted(NamedTuple):
-    """What was read, and what is to be made of it."""
+    """The results that were read, and the formats to draw."""
 
     run: Run
     rows: list[Row]
@@ -71,7 +71,7 @@ def wanted(options: argparse.Namespace, given: Sequence[str]) -> Wanted:
         found = run, rows, found[2]
     if options.out is not None:
         if options.out.exists() and not options.out.is_dir():
-            raise ValueError(f"-o {options.out}: expected a folder, and it is a file")
+            raise ValueError(f"-o {options.out}: expected a folder, got a file")
         options.out.mkdir(parents=True, exist_ok=True)
     return Wanted(*found, wished)
 

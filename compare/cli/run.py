@@ -63,7 +63,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def add_contenders(parser: Parser) -> None:
-    """Who takes part."""
+    """The contenders."""
     group = parser.add_argument_group("contenders")
     group.add_argument("--backend", choices=("both", *BACKENDS), help="frameworks (default: both)")
     group.add_argument("--variant", **SEVERAL, metavar="NAME", help="implementations (default: naive)")
@@ -78,7 +78,7 @@ def add_contenders(parser: Parser) -> None:
 
 
 def add_problems(parser: Parser) -> None:
-    """Which function is computed."""
+    """The problems."""
     group = parser.add_argument_group("problems")
     group.add_argument(
         "--preset",
@@ -185,7 +185,7 @@ def add_output(parser: Parser) -> None:
 
 
 def add_advanced(parser: Parser) -> None:
-    """What few runs need."""
+    """Advanced options."""
     group = parser.add_argument_group("advanced")
     group.add_argument("--threads", type=SIZES["threads"], metavar="N", help="CPU threads (default: all CPUs)")
     group.add_argument(

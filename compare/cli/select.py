@@ -26,7 +26,7 @@ UNUSED = merging.EFFORT | {"processes", "same_within", "cache", "seed"}  # no pa
 
 
 def add_arguments(parser: Parser) -> None:
-    """Results, and what they are to decide."""
+    """Results, workload and goal."""
     parser.description = (
         "Recommends a contender for a workload: by how much it leads, how sure that is, what it costs, and at which "
         "sequence length the recommendation changes.  Recommends none where the intervals overlap."
@@ -73,7 +73,7 @@ def page(paths: Sequence[Path], calls: Sequence[mix.Calls], goal: Goal, limit_by
     searches = {path: file for path in paths if (file := search_file(path))}
     measured = [path for path in paths if path not in searches]
     if not measured:
-        raise ValueError(f"{paths[0]}: the longest sequences say nothing of time and memory; give measured results too")
+        raise ValueError(f"{paths[0]}: --max-seq-len results hold no times; add measured results")
     sections: list[Section] = []
     for run, parts in machines.parts(*merging.merged(merging.whole(measured), "", merging.EFFORT)):
         rows = processes.joined(parts)

@@ -43,7 +43,7 @@ class Display:
         self._planned_s = self._left_s = times * sum(map(self._cost_s, plan.problems))
         self._opened = self._begin = self._problem_began = perf_counter()
         self._last = ""
-        self._text = "starting; how fast does the device copy and multiply?"
+        self._text = "measuring bandwidth and matmul throughput"
         self._progress = Progress(
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -86,12 +86,12 @@ class Display:
             self._console.print(one_line(f"{rate.backend}, {rate_line(rate)}"), highlight=False, markup=False)
 
     def linked(self, link: LinkRate) -> None:
-        """How fast devices that share a sequence send to each other."""
+        """Bandwidth between devices."""
         self._begin = self._problem_began = perf_counter()
         self._console.print(one_line(f"{link.backend}, {link_line(link)}"), highlight=False, markup=False)
 
     def stage(self, problem: Problem, text: str) -> None:
-        """What is being done now."""
+        """The current stage."""
         text = one_line(text)
         self._text = f"{problem.label}: {text}"
         quiet = "rounds " in text and "rounds " in self._last
@@ -108,7 +108,7 @@ class Display:
         return cases.case_s(problem, self._plan.settings) * len(self._plan.contenders)
 
     def say(self, text: str) -> None:
-        """What is going on; seen on a terminal alone."""
+        """Progress, shown only on a terminal."""
         self._text = text
 
     def _number(self, problem: Problem) -> int:
@@ -123,7 +123,7 @@ class Display:
         self._progress.update(self._task, advance=1)
 
     def remaining(self) -> str:
-        """The planned time of what is left, by the pace of what is done, less what the problem at hand has had."""
+        """Estimated time left: planned time, scaled by the pace so far."""
         left_s, done_s = self._left_s, self._planned_s - self._left_s
         pace = (self._problem_began - self._begin) / done_s if done_s else 1.0
         left_s = max(0.0, left_s * pace - (perf_counter() - self._problem_began))
@@ -146,7 +146,7 @@ class Study:
         self._log.append(self.run)
 
     def started(self, report: DeviceReport) -> None:
-        """A backend is up: what it says of itself belongs to the run record."""
+        """A backend is up: add its metadata to the run record."""
         if report.backend in [known.backend for known in self.run.backends]:  # in another process
             return
         self.run = replace(self.run, backends=(*self.run.backends, report))
@@ -154,23 +154,23 @@ class Study:
         self._display.started(report)
 
     def rated(self, rates: tuple[DeviceRate, ...]) -> None:
-        """How fast a backend copies and multiplies belongs to the run record too."""
+        """Add bandwidth and matmul throughput to the run record."""
         self.run = replace(self.run, rates=(*self.run.rates, *rates))
         self._log.append(self.run)
         self._display.rated(rates)
 
     def linked(self, link: LinkRate) -> None:
-        """How fast devices send to each other does so too."""
+        """Add bandwidth between devices to the run record."""
         self.run = replace(self.run, links=(*self.run.links, link))
         self._log.append(self.run)
         self._display.linked(link)
 
     def stage(self, problem: Problem, text: str) -> None:
-        """What is being done now."""
+        """The current stage."""
         self._display.stage(problem, text)
 
     def say(self, text: str) -> None:
-        """What is going on, on a terminal."""
+        """Progress, shown only on a terminal."""
         self._display.say(text)
 
     def recorded(self, row: Row) -> None:
@@ -185,7 +185,7 @@ class Study:
         self._display.finished(problem, rows, self.run)
 
     def placed(self, found: Node) -> None:
-        """What is known of a node of a cluster, once more of it is known."""
+        """New metadata of a cluster node."""
         known = self._nodes.get(found.name, found)
         backends = {each.backend: each for each in (*found.backends, *known.backends)}
         more = replace(
@@ -215,7 +215,7 @@ def run_record(plan: Plan, cache: Path) -> Run:
 
 
 class Measured(NamedTuple):
-    """What a run gave: a row for each case, and the rows of each process by themselves."""
+    """The results of a run: a row for each case, and the rows of each process."""
 
     interrupted: bool
     run: Run
@@ -267,7 +267,7 @@ def ordered(rows: Sequence[Row], plan: Plan) -> list[Row]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """A polite kill ends a run as Ctrl-C does: workers stopped, rows kept, report written."""
+    """SIGTERM ends a run as Ctrl-C does: workers stopped, rows kept, report written."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

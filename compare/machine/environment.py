@@ -65,7 +65,7 @@ def fair(settings: Settings, cache: Path) -> dict[str, str]:
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "XLA_PYTHON_CLIENT_MEM_FRACTION": ".95",  # PyTorch may take all of it too
         # The cache folder makes XLA keep its autotuning choices for the run, so that the passes of a case use the same
-        # kernels; programs themselves are compiled anew each time (no compilation is long enough to be kept).
+        # kernels; programs themselves are always recompiled (no compilation is long enough to be cached).
         "JAX_COMPILATION_CACHE_DIR": str(cache / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9",
         "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),

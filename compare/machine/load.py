@@ -1,4 +1,4 @@
-"""The machine around a case while it was sampled: what else used its CPUs, and how its GPU was clocked."""
+"""Interference and throttling while a case was sampled: other load on the CPUs, and the GPU's clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from compare.schema.records import Conditions, Device, Notice
 
 OTHERS = 0.05  # of all CPUs: more than the system's own housekeeping
-BUSY = 0.25  # of all CPUs: frameworks share what is left unevenly, so not even a clear ratio is theirs
+BUSY = 0.25  # of all CPUs: frameworks share the rest unevenly, so even a clear speedup may be interference
 BUSY_MACHINE = "busy-machine"  # the notice that withholds verdicts (compare.stats.estimates)
 STEAL = 0.01
 LEAST_TICKS = 100  # a second of one CPU: below, the ticks are too coarse for a share
@@ -67,7 +67,7 @@ class Watch:
             self._throttles |= self._gpu.throttles()
 
     def conditions(self, pids: Iterable[int]) -> Conditions:
-        """What it was like since the start; whose the load was is unknown once a worker has been replaced."""
+        """Conditions since the start; other load is unknown once a worker was replaced."""
         others, stolen = shares(self._before, ticks(pids))
         known = others if frozenset(pids) == self._pids else None
         clocks = self._clocks_mhz
@@ -82,7 +82,7 @@ class Watch:
 
 
 def notices(found: Conditions) -> tuple[Notice, ...]:
-    """What of it a reader must know, and what to do about it."""
+    """The warnings about other load, clock changes and throttling."""
     notes = []
     if (found.others_share or 0) > OTHERS:
         code = BUSY_MACHINE if found.busy else "other-load"
@@ -107,7 +107,7 @@ def shares(before: Ticks | None, after: Ticks | None) -> tuple[float | None, flo
 
 
 def ticks(pids: Iterable[int]) -> Ticks | None:
-    """Now; None where the system does not say."""
+    """Current ticks; None where /proc/stat is missing."""
     try:
         fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     except (OSError, ValueError):
@@ -132,7 +132,7 @@ class Gpu:
         self._nvml, self._handle = _open()
 
     def use(self) -> GpuUse | None:
-        """Now; None where NVML does not say."""
+        """Current use; None without NVML."""
         if not self._nvml:
             return None
         with suppress(self._nvml.NVMLError):
@@ -142,7 +142,7 @@ class Gpu:
         return None
 
     def clock_mhz(self) -> list[int]:
-        """The clock of its multiprocessors; nothing where it does not tell."""
+        """The clock of its multiprocessors; empty without NVML."""
         if not self._nvml:
             return []
         with suppress(self._nvml.NVMLError):  # a GPU that does not tell its clock
@@ -150,7 +150,7 @@ class Gpu:
         return []
 
     def throttles(self) -> set[str]:
-        """Why it is slowed down now, in words."""
+        """The current reasons for throttling."""
         if not self._nvml:
             return set()
         with suppress(self._nvml.NVMLError):

@@ -1,4 +1,4 @@
-"""One problem: prepare its contenders one after the other, sample them in turns, have their numbers judged."""
+"""One problem: prepare its contenders one after the other, sample them in turns, verify their numbers."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from compare.worker.protocol import (
     Unsupported,
 )
 
-JUDGE_SHARE = 0.5  # of the sampling budget: the oracle may take this long before it checks drawn slices only
+VERIFY_SHARE = 0.5  # of the sampling budget; beyond it the oracle checks drawn slices only
 WARMUP_SHARE = 0.25
 
 
 class Race:
     """The contenders of one problem side by side.
 
-    ``laddered``: costs with warm compile caches are measured too.  ``album``: where traces are kept, if they are.
+    ``warm_costs``: measure startup costs with warm compile caches too.  ``album``: where to keep traces.
     """
 
-    laddered = False
+    warm_costs = False
     album: Album | None = None
 
     def __init__(
@@ -51,7 +51,7 @@ class Race:
         self._say = say
 
     def run(self, contenders: Sequence[Contender], fail: Fail) -> Iterator[Row]:
-        """The rows; a contender that fails is told to ``fail`` at once and gives none."""
+        """The rows; a contender that fails is passed to ``fail`` at once and has none."""
         folders = {contender: self._numbers_folder(at) for at, contender in enumerate(contenders)}
         skipped: list[Skip] = []
         ready = self._prepare(folders, skipped, fail)
@@ -64,9 +64,9 @@ class Race:
         rows = {each: self._with_streams(sampling.measurement(each, residents[each])) for each in measured}
         if self.album:
             rows = {each: self._with_trace(row, self.album) for each, row in rows.items()}
-        if self.laddered:
+        if self.warm_costs:
             rows = {each: self._with_warm_costs(row) for each, row in rows.items()}
-        verdicts, warning = self._judge({each: folders[each] for each in measured})
+        verdicts, warning = self._verify({each: folders[each] for each in measured})
         for contender, row in rows.items():
             notices = warning + verification.rounding(verdicts.get(contender))
             yield replace(row, agreement=verdicts.get(contender), warnings=row.warnings + notices)
@@ -80,7 +80,7 @@ class Race:
         return folder
 
     def _prepare(self, folders: dict[Contender, Path], skipped: list[Skip], fail: Fail) -> dict[Contender, Prepared]:
-        """Prepare all; when one takes its worker down, those that shared it are prepared anew in a fresh one."""
+        """Prepare all; when one crashes its worker, prepare those that shared it again in a fresh worker."""
         ready: dict[Contender, Prepared] = {}
         waiting = list(folders)
         while waiting:
@@ -92,16 +92,16 @@ class Race:
                 skipped.append(Skip(problem=self._problem, contender=contender, reason=reply.reason))
             else:
                 fail(contender, reply)
-                lost = [each for each in ready if not self._fleet.alive(each)]
-                for each in lost:
-                    del ready[each]
+                lost = [other for other in ready if not self._fleet.alive(other)]
+                for other in lost:
+                    del ready[other]
                 if lost:
-                    self._say(f"{contender.name} took its process down; anew in a fresh one: {named(lost)}")
+                    self._say(f"{contender.name}: worker crashed; restarting {named(lost)}")
                 waiting = lost + waiting
         return {contender: ready[contender] for contender in folders if contender in ready}
 
     def _ask_prepare(self, contender: Contender, folder: Path) -> Prepared | Unsupported | Failed:
-        self._say(f"{contender.name}: first calls, check, warm up")
+        self._say(f"{contender.name}: first calls and warm-up")
         request = Prepare(
             case=self._case(contender),
             passes=self._settings.passes,
@@ -118,58 +118,58 @@ class Race:
         return lambda contender: self._ask_prepare(contender, folders[contender])
 
     def _repeat(self, contender: Contender, folder: Path, fail: Fail) -> bool:
-        """Have the numbers written once more after the last sample: what was timed must be what is judged."""
+        """Write the numbers once more after the last sample: the timed program must be the verified one."""
         reply = self._fleet.ask(contender, Repeat(contender=contender, folder=str(folder)))
         if not isinstance(reply, Repeated):
             fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
         return isinstance(reply, Repeated)
 
     def _with_streams(self, row: Measurement) -> Measurement:
-        """Streams of calls, where they are asked for."""
+        """Time streams of calls, with ``--dispatch``."""
         if not self._settings.dispatch:
             return row
-        self._say(f"{row.contender.name}: streams of calls")
+        self._say(f"{row.contender.name}: timing streams of calls")
         reply = self._fleet.ask(row.contender, Stream(contender=row.contender, passes=self._settings.passes))
         if isinstance(reply, Streamed):
             return replace(row, streams=reply.call_s)
         return _noted(row, "no-streams", reply)
 
     def _with_trace(self, row: Measurement, album: Album) -> Measurement:
-        """The row, whose trace is kept; a trace that cannot be had costs no row."""
-        self._say(f"{row.contender.name}: trace")
+        """Record a trace; without one the row has a warning."""
+        self._say(f"{row.contender.name}: recording a trace")
         reason = album.add(row, partial(self._fleet.ask, row.contender))
         if not reason:
             return row
         return replace(row, warnings=(*row.warnings, Notice(code="no-trace", names=(reason,))))
 
     def _with_warm_costs(self, row: Measurement) -> Measurement:
-        """The costs once more with warm compile caches; nothing is prepared any more afterwards."""
-        self._say(f"{row.contender.name}: costs with warm compile caches")
+        """Measure startup costs with warm compile caches; the contender is no longer prepared afterwards."""
+        self._say(f"{row.contender.name}: startup cost with warm compile caches")
         request = Recompile(case=self._case(row.contender), passes=self._settings.passes)
         reply = self._fleet.ask(row.contender, request)
         if isinstance(reply, Recompiled):
             return replace(row, warm_costs=reply.costs)
         return _noted(row, "no-warm-costs", reply)
 
-    def _judge(self, folders: dict[Contender, Path]) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
+    def _verify(self, folders: dict[Contender, Path]) -> tuple[dict[Contender, Agreement], tuple[Notice, ...]]:
         if not folders:
             return {}, ()
-        self._say("numbers against the float64 oracle")
-        budget_s = self._settings.budget_s * len(folders) * JUDGE_SHARE
+        self._say("verifying numbers with the float64 oracle")
+        budget_s = self._settings.budget_s * len(folders) * VERIFY_SHARE
         try:
-            log = self._folder / "judge.log"
+            log = self._folder / "verification.log"
             agreements = verification.agreements(self._problem, self._settings, folders, log, budget_s)
             return agreements, verification.unchecked(self._problem, self._settings.passes, len(folders))
-        except verification.JudgeFailed as error:
+        except verification.VerificationFailed as error:
             return {}, (Notice(code="not-judged", names=(str(error),)),)
 
     def _resident(self, contender: Contender, ready: Prepared) -> Residents | None:
-        """Where a compiler's buffer assignment stands in for allocation events, what a fresh process really grew by."""
+        """Growth of resident memory in a fresh process, where a buffer assignment replaces allocation events."""
         assigned = [memory.buffer_bytes for memory in ready.memory.values() if memory.buffer_bytes is not None]
         on_cpu = self._settings.device == "cpu" and can_measure() and self._problem.devices == 1  # or it holds several
         if not on_cpu or not assigned or max(assigned) < PROBE_FROM_BYTES:
             return None
-        self._say(f"{contender.name}: resident memory of a fresh process")
+        self._say(f"{contender.name}: measuring resident memory in a fresh process")
         request = Resident(case=self._case(contender), passes=self._settings.passes)
         reply = self._fleet.ask_fresh(contender, request, environment.GIVE_BACK)
         return reply if isinstance(reply, Residents) else None

@@ -27,23 +27,23 @@ def rated(plan: Plan, folder: Path) -> Iterator[tuple[DeviceRate, ...]]:
     place = folder / "rates"
     place.mkdir()
     fleet = Fleet(plan.settings, place, lambda _: None)
-    for name, contender in plan.homes.items():
+    for name, contender in plan.backends.items():
         request = Rate(backend=name, stream_bytes=stream_bytes(plan.settings.device), products=products(plan))
-        # Freed pages are kept whatever --malloc says: the device's speed is asked for, not the kernel's.
+        # Freed pages are recycled whatever --malloc says: the device's speed is measured, not the kernel's.
         reply = fleet.ask_fresh(contender, request, environment.RECYCLE)
         yield reply.rates if isinstance(reply, Rated) else tuple(unknown(request, reply))
 
 
 def linked(plan: Plan, folder: Path) -> Iterator[LinkRate]:
-    """How fast devices that share a sequence send to each other, for each number and backend; real ones alone."""
+    """How fast devices that share a sequence send to each other, for each number and backend; only for real devices."""
     if plan.settings.device == "cpu":
         return
     place = folder / "links"
     place.mkdir()
     fleet = Fleet(plan.settings, place, lambda _: None)
     for devices in sorted({problem.devices for problem in plan.problems} - {1}):
-        fleet.lay_over(devices)
-        for name, contender in plan.homes.items():
+        fleet.set_devices(devices)
+        for name, contender in plan.backends.items():
             reply = fleet.ask_fresh(contender, Link(size_bytes=LINK_BYTES), environment.RECYCLE)
             yield LinkRate(
                 backend=name,
@@ -72,7 +72,7 @@ def stream_bytes(device: Device) -> int:
 
 
 def unknown(request: Rate, reply: object) -> Iterable[DeviceRate]:
-    """Rates that could not be had, and why."""
+    """Missing rates, with the reason."""
     for each in request.products:
         yield DeviceRate(
             backend=request.backend, dtype=each.dtype, matmul_precision=each.matmul_precision, reason=refused(reply)
@@ -80,5 +80,5 @@ def unknown(request: Rate, reply: object) -> Iterable[DeviceRate]:
 
 
 def refused(reply: object) -> str:
-    """Why a rate could not be had."""
+    """Why a rate is missing."""
     return reply.reason if isinstance(reply, Failed | Unsupported) else f"unexpected answer {type(reply).__name__}"

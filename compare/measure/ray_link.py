@@ -57,8 +57,8 @@ def choose(asked: Device | None, places: Sequence[Place]) -> Device:
 def cpus_each(device: Device, places: Sequence[Place]) -> int:
     """The CPUs that come with each GPU, or that a whole node has; 0 where no node can take a problem.
 
-    Nodes with at most half the CPUs of the largest one stay idle in a sweep on CPUs: their problems are told apart by
-    their number of CPUs alone, and two that fit a small node would share a large one.
+    Nodes with at most half the CPUs of the largest one stay idle in a sweep on CPUs: problems request only
+    CPUs, and two that fit a small node would share a large one.
     """
     if device == "gpu":
         shares = [place.cpus // place.gpus for place in places if place.gpus and place.cpus >= place.gpus]
@@ -113,8 +113,8 @@ def join(address: str) -> None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **alone)
     except (OSError, OverflowError, RuntimeError, ValueError, RayError) as error:
         raise ValueError(
-            f"--address {address}: no Ray cluster answers there ({describe(error)}); "
-            "one that asks for its token needs RAY_AUTH_MODE=token here too"
+            f"--address {address}: no Ray cluster answers ({describe(error)}); "
+            "if it requires a token, set RAY_AUTH_MODE=token"
         ) from error
 
 
@@ -159,7 +159,7 @@ def places() -> list[Place]:
 
 
 def name_of(host: str, node: str) -> str:
-    """A node as people know it, told apart from others of the same machine."""
+    """Host name of a node, with a suffix to distinguish nodes of one machine."""
     return f"{host}-{node[:6]}"
 
 

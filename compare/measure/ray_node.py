@@ -77,7 +77,7 @@ def workplace(plan: Plan, code: str) -> Iterator[Path]:
     """A folder for the time being, where the program is the one that sent the plan."""
     own = environment.code(contender.variant for contender in plan.contenders)
     if own != code:
-        raise OtherCode(f"this node has other source of the program ({own}) than where it was started ({code})")
+        raise OtherCode(f"the program's source on this node ({own}) differs from where the run started ({code})")
     with tempfile.TemporaryDirectory(prefix="compare-") as folder:
         yield Path(folder)
 

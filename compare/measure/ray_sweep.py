@@ -25,13 +25,13 @@ MOST_WAITING = 256  # tasks that Ray holds and no node has begun; the rest of a 
 
 
 class Listener(runner.Listener, Protocol):
-    """Who is told while the sweep goes on."""
+    """Receives the events of a sweep."""
 
     def say(self, text: str) -> None:
-        """What is going on, on a terminal."""
+        """Progress, shown only on a terminal."""
 
     def placed(self, found: Node) -> None:
-        """What is known of a node."""
+        """New metadata of a node."""
 
 
 class Sweep:
@@ -69,7 +69,7 @@ class Sweep:
         return f"{ray_link.words(self._alive, self._need(1))}; {running} running, {self._done} done, {self._lost} lost"
 
     def _look_around(self) -> None:
-        """Nodes come and go: new ones are rated, tasks of gone ones are lost, what no node can take is given up."""
+        """Rate new nodes, retry tasks of lost nodes, give up problems that no node can run."""
         self._alive = ray_link.places()
         for place in self._alive:
             if place.id not in self._places:
@@ -91,9 +91,9 @@ class Sweep:
             self._where[self._rating[-1]] = place.name
 
     def _plan_of(self, *problems: Problem) -> Plan:
-        """What a node needs to know: of the costs with warm caches only once in a sweep."""
+        """The plan of a node; startup costs with warm caches are measured once in a sweep."""
         first = problems == self._plan.problems[:1]
-        return replace(self._plan, problems=problems or self._plan.problems, laddered=first)
+        return replace(self._plan, problems=problems or self._plan.problems, warm_costs=first)
 
     def _submit(self) -> None:
         while self._waiting and sum(task not in self._where for task in self._problems) < MOST_WAITING:
@@ -153,7 +153,7 @@ class Sweep:
             where, _ = self._forget(task)
             self._lost += 1
             self._waiting.appendleft(problem)
-            self._study.stage(problem, f"lost with {where or 'a node'}, once more; {self.state()}")
+            self._study.stage(problem, f"lost with {where or 'a node'}; retrying; {self.state()}")
             return
         self._lost += bool(problem)
         self._end(task, "CRASH", f"lost {MOST_TRIES} times: {reason}")
@@ -176,8 +176,8 @@ class Sweep:
         rows: list[Row] = []
         for each in self._plan.contenders:
             if could:
-                reason = f"no node is left that has {asked}; gone: {', '.join(could[:3])}"
+                reason = f"no remaining node has {asked}; lost: {', '.join(could[:3])}"
                 rows.append(Failure(problem=problem, contender=each, status="CRASH", stage="node", reason=reason))
             else:
                 rows.append(Skip(problem=problem, contender=each, reason=f"no node has {asked}"))
-        self._record(problem, rows, "given up")
+        self._record(problem, rows, "no node can run it")

@@ -31,7 +31,7 @@ def known(problem: Problem, contender: Contender, contenders: Sequence[Contender
     found = variants.description(contender.backend, contender.variant)
     alone = replace(contender, variant=found.alone, entrant=1) if found and found.alone else None
     if alone in contenders and alone and problem.devices == 1:
-        return f"on one device it runs what {alone.name} runs, a contender here"
+        return f"on one device this is {alone.name}, which is measured here"
     return ""
 
 
@@ -60,13 +60,13 @@ def _reason(plan: Plan, case: Case, fleet: Fleet) -> str:
 
 
 class Listener(Protocol):
-    """Who is told while the run goes on: the progress display and the results file."""
+    """Receives the events of a run: the progress display and the results file."""
 
     def started(self, report: DeviceReport) -> None:
         """A backend is up."""
 
     def stage(self, problem: Problem, text: str) -> None:
-        """What is being done now."""
+        """The current stage."""
 
     def recorded(self, row: Row) -> None:
         """A case is done in one process, whatever becomes of the others."""
@@ -103,7 +103,7 @@ class Runner:
 
     @property
     def listener(self) -> Listener:
-        """Who is told."""
+        """The receiver of this run's events."""
         return self._listener
 
 
@@ -136,14 +136,14 @@ class OneProcess:
         rows: dict[Contender, Row] = {}
         kept = self.plan.trace and self._process == 1
         album = traces.Album(problem, self.plan.out / traces.FOLDER) if kept else None
-        self._fleet.lay_over(problem.devices)
+        self._fleet.set_devices(problem.devices)
         contenders = self._runner.contenders(problem)
         for skip in self._skipped(problem, contenders):
             self._record(rows, skip)
         together = [contender for contender in contenders if contender not in rows]
         again = self._measure(problem, together, rows, album)
         for contender in again:
-            self._say(problem, f"{contender.name}: out of memory, again with the device to itself")
+            self._say(problem, f"{contender.name}: out of memory; retrying alone")
             self._fleet.stop()
             self._measure(problem, [contender], rows, album, alone=True)
             self._fleet.stop()
@@ -161,7 +161,7 @@ class OneProcess:
         album: traces.Album | None,
         alone: bool = False,
     ) -> list[Contender]:
-        """Measure contenders side by side and record their rows; returns those to be tried again alone."""
+        """Measure contenders side by side and record their rows; returns those to retry alone."""
         again: list[Contender] = []
 
         def fail(contender: Contender, failed: Failed) -> None:
@@ -173,7 +173,7 @@ class OneProcess:
                 self._record(rows, row)
 
         race = Race(self._fleet, self.settings, problem, self._folder, lambda text: self._say(problem, text))
-        race.laddered = self.plan.laddered and problem == self.plan.problems[0] and self._process == 1
+        race.warm_costs = self.plan.warm_costs and problem == self.plan.problems[0] and self._process == 1
         race.album = album
         for row in race.run(contenders, fail):
             self._record(rows, replace(row, alone=alone) if isinstance(row, Measurement) else row)
@@ -184,7 +184,7 @@ class OneProcess:
         self._listener.recorded(rows[row.contender])
 
     def _worth_alone(self, row: Failure, contenders: int) -> bool:
-        """An out-of-memory beside others is tried again, unless what was refused exceeds the whole device."""
+        """Retry an out-of-memory alone, unless the refused allocation exceeds the whole device."""
         fits = not row.refused_bytes or not row.device_bytes or row.refused_bytes < row.device_bytes
         return row.status == "OOM" and self.settings.device == "gpu" and contenders > 1 and fits
 
@@ -211,7 +211,7 @@ class OneProcess:
         return f" for each of {count} workers" if count > 1 else ""
 
     def _available(self) -> int | None:
-        """What each backend may take of a CPU's memory; what a live worker holds of it is its own, or can be freed."""
+        """Memory that each backend may use on a CPU; what live workers hold counts as free."""
         free = available_bytes() if self.settings.device == "cpu" else None
         return None if free is None else (free + self._fleet.resident_bytes()) // self.plan.worker_count
 
@@ -234,6 +234,6 @@ class OneProcess:
 
 
 def failed_logs(folder: Path, rows: Iterable[Row]) -> list[tuple[str, Path]]:
-    """Where a case failed, what its worker and the libraries in it said, each under a name of its own."""
+    """If a case failed, the logs of all workers, with the names to copy them to."""
     failed = any(isinstance(row, Failure) for row in rows)
     return [(f"{log.parent.name}-{log.name}", log) for log in folder.glob("*/*.log")] if failed else []

@@ -1,4 +1,4 @@
-"""The rounds of one problem: contenders alternate in random order until the speedups are known well enough."""
+"""The rounds of one problem: contenders alternate in random order until the speedups are precise enough."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Samples:
     def __init__(self) -> None:
         self.device_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.wall_s: dict[Contender, dict[PassName, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self.last: dict[Contender, dict[PassName, Seen]] = defaultdict(dict)  # that showed a true round
+        self.last: dict[Contender, dict[PassName, Seen]] = defaultdict(dict)  # with a valid round
         self.refused: dict[Contender, list[str]] = defaultdict(list)
         self._page_faults: dict[Contender, int] = defaultdict(int)
-        self._in_vain: dict[Contender, int] = defaultdict(int)
+        self._empty_blocks: dict[Contender, int] = defaultdict(int)
         self.wall_rounds = 0
         self.device_rounds = 0
 
@@ -69,12 +69,12 @@ class Samples:
         self.wall_rounds += len(rounds)
 
     def add_device(self, seen: Sequence[Seen], active: Sequence[Contender]) -> None:
-        """What the profilers saw in a block of rounds; a round that is refused to one contender is lost to all."""
+        """Add a block of profiled rounds; a round discarded for one contender is discarded for all."""
         whole = set.intersection(*(set(each.device_s) for each in seen)) if seen else set()
         refused = {each.contender for each in seen if each.refused}
         useless = {each.contender for each in seen if not each.device_s}
         for contender in active:
-            self._in_vain[contender] = self._in_vain[contender] + 1 if contender in useless else 0
+            self._empty_blocks[contender] = self._empty_blocks[contender] + 1 if contender in useless else 0
         for each in seen:
             for at in sorted(whole):
                 self.device_s[each.contender][each.pass_name] += each.device_s[at]
@@ -85,19 +85,19 @@ class Samples:
             self.refused[contender] += [reasons[at] for at in sorted(reasons)]
         self.device_rounds += len(whole)
 
-    def in_vain(self, contender: Contender) -> int:
-        """Blocks in a row in which not one round of the contender could be true."""
-        return self._in_vain[contender]
+    def empty_blocks(self, contender: Contender) -> int:
+        """Consecutive blocks without a valid round of the contender."""
+        return self._empty_blocks[contender]
 
     def faulted_bytes(self, contender: Contender) -> float:
-        """Memory that the kernel had to hand out anew in each un-profiled call."""
+        """Memory of fresh pages that the kernel mapped in each unprofiled call."""
         calls = sum(len(samples) for samples in self.wall_s[contender].values())
         return self._page_faults[contender] * PAGE_BYTES / calls if calls else 0.0
 
 
 Again = Callable[[Contender], Prepared | Unsupported | Failed]
 Fail = Callable[[Contender, Failed], None]
-BLOCK_TRIES = 4  # blocks in a row in which not one round of a contender could be true
+BLOCK_TRIES = 4  # consecutive blocks without a valid round of a contender
 
 
 class Sampling:
@@ -119,14 +119,14 @@ class Sampling:
             for contender, each in ready.items()
         }
         self._samples = Samples()
-        self._seat = ""  # whose turn was the last
+        self._last_worker = ""
         self._restarted: set[Contender] = set()
         self._watch = Watch(settings.device)
         self._conditions = Conditions()
         self.stopped: Literal["steady", "budget", "samples"] = "budget"
 
     def run(self, again: Again, fail: Fail) -> set[Contender]:
-        """Sample until done; returns the contenders that failed on the way, each told to ``fail`` at once."""
+        """Sample until done; returns the contenders that failed, each passed to ``fail`` at once."""
         start, active = perf_counter(), list(self._ready)
         self._watch.start(self._fleet.pids())
         while active and not self._done(perf_counter() - start, active):
@@ -136,7 +136,7 @@ class Sampling:
                 fail(broken.contender, broken.failed)
                 active.remove(broken.contender)
                 self._revive(active, again, fail)
-            for contender in [each for each in active if self._samples.in_vain(each) >= BLOCK_TRIES]:
+            for contender in [each for each in active if self._samples.empty_blocks(each) >= BLOCK_TRIES]:
                 reason = f"RefusedWindow: {self._samples.refused[contender][-1]}"
                 fail(contender, Failed(status="ERROR", stage="sampling", reason=reason))
                 active.remove(contender)
@@ -149,7 +149,7 @@ class Sampling:
         wall_rounds, device_rounds = self._sizes(active)
         self._say(f"rounds {self._samples.device_rounds + 1} to {self._samples.device_rounds + device_rounds}")
         wall = [self._round(at, active, profiled=False) for at in range(wall_rounds)]
-        workers = {self._fleet.seat(each): each for each in active}.values()  # one contender of each
+        workers = {self._fleet.worker(each): each for each in active}.values()  # one contender of each
         try:
             for each in workers:
                 self._ask(each, Begin(), Begun)
@@ -173,7 +173,7 @@ class Sampling:
         return pacing.rounds(self._settings, lengths)
 
     def _round(self, at: int, active: list[Contender], profiled: bool) -> dict[tuple[Contender, PassName], Turned]:
-        """Each contender once in each pass, in an order drawn anew for each pass."""
+        """Each contender once in each pass, in a new random order for each pass."""
         taken: dict[tuple[Contender, PassName], Turned] = {}
         for name in self._settings.passes:
             for each in self._order.sample(active, len(active)):
@@ -183,14 +183,14 @@ class Sampling:
                     count=self._counts[each][name],
                     round=at,
                     profiled=profiled,
-                    after_other=self._seat != self._fleet.seat(each),
+                    after_other=self._last_worker != self._fleet.worker(each),
                 )
-                self._seat = self._fleet.seat(each)
+                self._last_worker = self._fleet.worker(each)
                 taken[each, name] = self._ask(each, turn, Turned)
         return taken
 
     def _end(self, workers: Iterable[Contender]) -> list[Ended]:
-        """Close the profilers of all workers that are still there, and only then say which of them failed."""
+        """Close the profilers of all live workers, then raise for the one that failed."""
         counts = {contender.name: count for contender, count in self._counts.items()}
         replies = [(each, self._fleet.ask(each, End(count=counts))) for each in workers if self._fleet.alive(each)]
         return [expected(each, reply, Ended) for each, reply in replies]
@@ -199,22 +199,22 @@ class Sampling:
         return expected(contender, self._fleet.ask(contender, request), kind)
 
     def _revive(self, active: list[Contender], again: Again, fail: Fail) -> None:
-        """Prepare the contenders of lost workers anew; all of them again after each further failure."""
+        """Prepare the contenders of crashed workers again, and once more after each further failure."""
         waiting = [each for each in active if not self._fleet.alive(each)]
         if waiting:
-            self._say(f"anew in a fresh process: {', '.join(each.name for each in waiting)}")
+            self._say(f"worker restarted; preparing {', '.join(each.name for each in waiting)}")
         while waiting:
             contender = waiting.pop(0)
             reply = again(contender)
-            self._seat = ""
+            self._last_worker = ""
             self._restarted.add(contender)
             if isinstance(reply, Prepared):
                 self._ready[contender] = reply
             else:
                 fail(contender, reply if isinstance(reply, Failed) else unexpected(reply))
                 active.remove(contender)
-                seat = self._fleet.seat(contender)
-                waiting = [each for each in active if self._fleet.seat(each) == seat or each in waiting]
+                worker = self._fleet.worker(contender)
+                waiting = [each for each in active if self._fleet.worker(each) == worker or each in waiting]
 
     def _done(self, elapsed_s: float, active: list[Contender]) -> bool:
         samples = self._samples

@@ -1,6 +1,6 @@
 """How long a sequence still fits the device: the memory wall as a number, by lengths fourfold and then bisection.
 
-One worker lives at a time, so that a contender has the device to itself.  A try is one iteration of one pass at one
+One worker lives at a time, so that no other contender uses the device.  A try is one iteration of one pass at one
 length.  On a CPU each try may take what the machine has free and no more, so nothing else is harmed.
 """
 
@@ -57,7 +57,7 @@ def read(path: Path) -> tuple[Run, list[Reach]]:
 
 
 class Found(NamedTuple):
-    """The longest length that fits, the shortest that does not, and what every length that was tried said."""
+    """The longest length that fits, the shortest that does not, and the outcome of every length tried."""
 
     longest: int
     refused: int | None
@@ -67,7 +67,7 @@ class Found(NamedTuple):
 def search(refusal: Callable[[int], str], most: int, known: Found | None = None) -> Found:
     """FACTOR times as far until ``refusal`` of a length is not empty, then halve the gap.
 
-    What is longer is taken to need more, and what ``known`` was found for to need no more than this.
+    Assumes that longer sequences need more memory, and at least as much as in ``known``.
     """
     tries: dict[int, str] = {}
     low, high = 0, known.refused if known else None
@@ -109,7 +109,7 @@ class Search:
                     for name in passes:
                         known, answer = self._reach(problem, contender, name, known)
                         yield answer
-                    self._fleet.drop(self._fleet.seat(contender))
+                    self._fleet.drop(self._fleet.worker(contender))
         finally:
             self._fleet.stop()
 
@@ -138,7 +138,7 @@ class Search:
         On a GPU in a fresh process: XLA's pool keeps what shorter tries took, in pieces that a longer one cannot use.
         """
         if self._plan.settings.device == "gpu":
-            self._fleet.drop(self._fleet.seat(contender))
+            self._fleet.drop(self._fleet.worker(contender))
         free = available_bytes() if self._plan.settings.device == "cpu" else None
         request = Fit(
             case=Case(problem=problem, contender=contender),

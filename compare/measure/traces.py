@@ -168,11 +168,11 @@ Answer = TypeVar("Answer")
 
 
 class Lost(Exception):
-    """A worker did not do as it was asked, and why."""
+    """A worker failed to record a trace, and why."""
 
 
 class Album:
-    """The traces of one problem; its file is written anew with each contender, so an interrupted run has one too."""
+    """The traces of one problem; its file is rewritten after each contender, so an interrupted run has one too."""
 
     def __init__(self, problem: Problem, folder: Path) -> None:
         self._problem, self._folder = problem, folder.absolute()
@@ -195,7 +195,7 @@ class Album:
 
 
 def taken(row: Measurement, ask: Ask, own: Path) -> tuple[Seen, ...]:
-    """What the profiler saw of each pass, after some tries where it could not be true.  Raises Lost."""
+    """What the profiler saw of each pass, with retries for invalid windows.  Raises Lost."""
     count = {row.contender.name: dict.fromkeys(row.passes, ITERATIONS)}
     for _ in range(TRIES):
         answer(ask(Begin(own=str(own))), Begun)

@@ -27,7 +27,7 @@ from compare.worker.protocol import Channel, Failed, Finish, Finished, Reply, Re
 
 LOG_TAIL_BYTES = 4000
 STOP_GRACE_S = 2.0
-LAUNCHER_GRACE_S = 15.0  # in which a launcher sees that one of its processes is gone, ends the others and says why
+LAUNCHER_GRACE_S = 15.0  # for a launcher to notice a dead process, end the others and report why
 
 
 @contextmanager
@@ -41,26 +41,26 @@ def undisturbed() -> Iterator[None]:
 
 
 class Launched(NamedTuple):
-    """Processes that a framework's own launcher starts, one for each device; the first of them calls its parent."""
+    """Processes that a framework's own launcher starts, one for each device; the first connects to its parent."""
 
     launcher: tuple[str, ...]
     processes: int
     package: str
-    obituary: Path
-    """Where a process that failed by itself leaves the reason."""
+    failure_path: Path
+    """Where a process that failed writes the reason."""
 
     def listening(self) -> socket.socket:
-        """A socket that waits for the call; its name is no path, which could be too long for one."""
-        self.obituary.unlink(missing_ok=True)
-        found = socket.socket(socket.AF_UNIX)
-        found.bind(ranks.address(self.obituary))
-        found.listen(1)
-        return found
+        """A socket that waits for the connection; its name is not a path, which could be too long."""
+        self.failure_path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(ranks.address(self.failure_path))
+        listening.listen(1)
+        return listening
 
     def command(self, python: str, module: str) -> list[str]:
         """What starts the processes, each of which runs the module."""
         start = ["-m", "compare.worker.launcher", *self.launcher, str(self.processes)]
-        return [python, *start, "-m", module, str(self.obituary), self.package]
+        return [python, *start, "-m", module, str(self.failure_path), self.package]
 
 
 class WorkerProcess:
@@ -91,7 +91,7 @@ class WorkerProcess:
                 stdout=output,
                 stderr=output,
                 pass_fds=[there.fileno()],
-                start_new_session=True,  # a Ctrl-C reaches the parent alone, which ends the workers in order
+                start_new_session=True,  # Ctrl-C reaches only the parent, which ends the workers in order
             )
         there.close()
         self._replies, self._listening = replies, here if launched else None
@@ -118,30 +118,30 @@ class WorkerProcess:
             self.stop()
             return Failed(status="TIMEOUT", stage=stage, reason=f"no answer within {timeout_s:g} s (--timeout)")
         except (EOFError, OSError):
-            if self._launched and (alone := ranks.read(self._launched.obituary)):
+            if self._launched and (failed := ranks.read(self._launched.failure_path)):
                 self.stop()
-                return alone
-            return Failed(status="CRASH", stage=stage, reason=self._obituary())
+                return failed
+            return Failed(status="CRASH", stage=stage, reason=self._crash_reason())
         except msgspec.DecodeError as error:
             self.stop()
             return Failed(status="ERROR", stage=stage, reason=f"unreadable answer: {error}")
         return reply
 
     def _accept(self, timeout_s: float) -> None:
-        """Wait until the first of the launched processes has called."""
+        """Wait until the first of the launched processes has connected."""
         end = monotonic() + timeout_s
         while self._listening:
             if self._process.poll() is not None:
-                raise EOFError("the launcher ended before its processes called")
+                raise EOFError("the launcher exited before its processes connected")
             if monotonic() > end:
                 raise TimeoutError
             self._listening.settimeout(0.2)
             with suppress(TimeoutError):
-                called, _ = self._listening.accept()
+                connection, _ = self._listening.accept()
                 self._channel.close()
-                self._channel, self._listening = Channel(called, self._replies), None
+                self._channel, self._listening = Channel(connection, self._replies), None
 
-    def _obituary(self) -> str:
+    def _crash_reason(self) -> str:
         try:
             code = self._process.wait(LAUNCHER_GRACE_S if self._launched else STOP_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -178,7 +178,7 @@ Answer = TypeVar("Answer")
 
 
 class Fleet:
-    """Asks a contender's worker and keeps the rest out of sight: starting, replacing, ending."""
+    """The worker processes: started on the first request, replaced after a crash, ended."""
 
     def __init__(self, settings: Settings, folder: Path, started: Callable[[DeviceReport], None]) -> None:
         self._settings, self._folder, self._started = settings, folder, started
@@ -199,28 +199,28 @@ class Fleet:
         fair = environment.fair(self._settings, caches)
         return interpreters.environment(inherited, interpreters.source(self._folder)) | fair
 
-    def lay_over(self, devices: int) -> None:
-        """So many devices share the sequences that follow; workers for another number end."""
+    def set_devices(self, devices: int) -> None:
+        """Number of devices for the problems that follow; workers with another number end."""
         if devices != self._devices:
             self.stop()
             self._refused.clear()
             self._devices = devices
 
-    def seat(self, contender: Contender) -> str:
-        """Which worker the contender sits in."""
+    def worker(self, contender: Contender) -> str:
+        """Name of the worker that runs the contender."""
         return contender.name if self._settings.workers == "contender" else contender.home
 
     def start(self, contender: Contender) -> Failed | Unsupported | None:
-        """Make sure that the contender's worker is up; one that once could not start is not tried again."""
-        seat = self.seat(contender)
-        if seat in self._live or seat in self._refused:
-            return self._refused.get(seat)
-        self._live[seat] = self._spawn(self.environment(contender), contender)
-        reply = self._live[seat].ask(self._start_request(contender), self._settings.timeout_s)
+        """Start the contender's worker unless it is up; one that failed to start is not retried."""
+        name = self.worker(contender)
+        if name in self._live or name in self._refused:
+            return self._refused.get(name)
+        self._live[name] = self._spawn(self.environment(contender), contender)
+        reply = self._live[name].ask(self._start_request(contender), self._settings.timeout_s)
         if not isinstance(reply, Started):
-            self.drop(seat)
-            self._refused[seat] = reply if isinstance(reply, Failed | Unsupported) else unexpected(reply)
-            return self._refused[seat]
+            self.drop(name)
+            self._refused[name] = reply if isinstance(reply, Failed | Unsupported) else unexpected(reply)
+            return self._refused[name]
         if contender.home not in self.reports:
             self.reports[contender.home] = reply.report
             self._started(reply.report)
@@ -234,7 +234,7 @@ class Fleet:
             variables |= environment.of_devices(self._settings, self._devices, bool(launcher))
             if launcher:
                 launched = Launched(launcher, self._devices, entry.package, self._folder / f"{self._spawned}.reason")
-        log = self._folder / f"{plain(self.seat(contender))}.log"
+        log = self._folder / f"{plain(self.worker(contender))}.log"
         return WorkerProcess(variables, log, launched=launched, python=contender.python)
 
     def _start_request(self, contender: Contender) -> Start:
@@ -253,13 +253,13 @@ class Fleet:
     def ask(self, contender: Contender, request: Request) -> Reply:
         """The reply of the contender's worker, started if it must be."""
         failed = self.start(contender)
-        return failed or self._ask(self.seat(contender), request)
+        return failed or self._ask(self.worker(contender), request)
 
-    def _ask(self, seat: str, request: Request) -> Reply:
-        """A live worker's reply; a failure that it is not intact after ends it: the next request meets a fresh one."""
-        reply: Reply = self._live[seat].ask(request, self._settings.timeout_s)
+    def _ask(self, name: str, request: Request) -> Reply:
+        """A live worker's reply; a failure that leaves it damaged ends it, and the next request starts a fresh one."""
+        reply: Reply = self._live[name].ask(request, self._settings.timeout_s)
         if isinstance(reply, Failed) and not reply.intact:
-            self.drop(seat)
+            self.drop(name)
         return reply
 
     def ask_fresh(self, contender: Contender, request: Request, variables: dict[str, str]) -> Reply:
@@ -275,21 +275,21 @@ class Fleet:
             worker.stop()
 
     def finish(self, needed_bytes: int) -> None:
-        """End of a problem: forget it everywhere, and replace the workers whose pools could starve the next one."""
-        for seat in list(self._live):
-            reply = self._ask(seat, Finish())
-            self._held[seat] = reply.held_bytes if isinstance(reply, Finished) else 0
-        for seat in list(self._live):
-            if self._starves(seat, needed_bytes):
-                self.drop(seat)
+        """End a problem: free its memory, and end workers whose memory pools leave too little for the next one."""
+        for name in list(self._live):
+            reply = self._ask(name, Finish())
+            self._held[name] = reply.held_bytes if isinstance(reply, Finished) else 0
+        for name in list(self._live):
+            if self._starves(name, needed_bytes):
+                self.drop(name)
 
-    def _starves(self, seat: str, needed_bytes: int) -> bool:
-        """Whether what a worker keeps for itself leaves too little for all contenders of the next problem."""
+    def _starves(self, name: str, needed_bytes: int) -> bool:
+        """Whether a worker's memory pool leaves too little for all contenders of the next problem."""
         if self._settings.device == "cpu":  # its malloc keeps freed pages
             free = available_bytes()
             return free is not None and len(self._live) * needed_bytes > free
         total_bytes = min(report.total_bytes for report in self.reports.values())
-        return self._held[seat] + len(self._live) * needed_bytes > total_bytes
+        return self._held[name] + len(self._live) * needed_bytes > total_bytes
 
     def resident_bytes(self) -> int:
         """Memory of this machine that the live workers hold."""
@@ -301,23 +301,23 @@ class Fleet:
 
     def alive(self, contender: Contender) -> bool:
         """Whether the contender's worker is up."""
-        return self.seat(contender) in self._live
+        return self.worker(contender) in self._live
 
-    def drop(self, seat: str) -> None:
+    def drop(self, name: str) -> None:
         """End a worker."""
-        worker = self._live.pop(seat, None)
+        worker = self._live.pop(name, None)
         if worker:
             worker.stop()
 
     def stop(self) -> None:
         """End all workers."""
-        for seat in list(self._live):
-            self.drop(seat)
+        for name in list(self._live):
+            self.drop(name)
 
 
-def plain(seat: str) -> str:
-    """A seat as the name of a file; of a user's function it holds a path."""
-    return re.sub(r"[^\w.#@-]", "-", seat)
+def plain(worker: str) -> str:
+    """A worker's name as a file name: that of a user's function holds a path."""
+    return re.sub(r"[^\w.#@-]", "-", worker)
 
 
 class Broken(Exception):

@@ -66,20 +66,20 @@ class Plan(Record, frozen=True):
     max_seq_len: int | None = None  # look for the longest sequence up to there, in place of measuring
     cluster_cpus: int | None = None  # measure on a Ray cluster; the CPUs of a problem's node, or with each of its GPUs
     trace: bool = False  # keep what each contender ran, for Perfetto
-    laddered: bool = True  # the costs of the first problem are measured with warm compile caches too
+    warm_costs: bool = True  # measure startup costs of the first problem with warm compile caches too
 
     @property
-    def homes(self) -> dict[str, Contender]:
-        """The backends that take part, each in one interpreter, with their first contenders."""
-        found: dict[str, Contender] = {}
+    def backends(self) -> dict[str, Contender]:
+        """Each backend and interpreter, with its first contender."""
+        first: dict[str, Contender] = {}
         for contender in self.contenders:
-            found.setdefault(contender.home, contender)
-        return found
+            first.setdefault(contender.home, contender)
+        return first
 
     @property
     def worker_count(self) -> int:
         """How many workers live at the same time."""
-        return len(self.contenders if self.settings.workers == "contender" else self.homes)
+        return len(self.contenders if self.settings.workers == "contender" else self.backends)
 
 
 def seed_sweep(device: Device, quick: bool) -> dict[str, tuple[int, ...]]:
@@ -206,8 +206,8 @@ def _parse_own(text: str) -> Contender:
     return Contender(backend=name, variant=match["variant"], mode=mode)
 
 
-def entrants(named: Iterable[Contender]) -> tuple[Contender, ...]:
-    """The contenders in order; one that is named again is a second entrant of the same."""
+def numbered(named: Iterable[Contender]) -> tuple[Contender, ...]:
+    """The contenders in order; a repeated one is numbered 2, 3, ..."""
     times: Counter[Contender] = Counter()
     found = []
     for contender in named:

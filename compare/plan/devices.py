@@ -57,9 +57,9 @@ def choose(asked: Device | None, contenders: Sequence[Contender]) -> tuple[Devic
         return "cpu", ""
     blind = blind_backends(contenders) if has_gpu_node() else list(dict.fromkeys(each.home for each in contenders))
     if asked == "gpu" and blind:
-        raise ValueError(f"--device gpu: {' and '.join(blind)} can open no GPU here; possible: cpu ({GPU_HINT})")
+        raise ValueError(f"--device gpu: {' and '.join(blind)} cannot open a GPU; possible: cpu ({GPU_HINT})")
     if blind:
-        return "cpu", f"on the CPU, because {' and '.join(blind)} can open no GPU here; {GPU_HINT}"
+        return "cpu", f"on the CPU, because {' and '.join(blind)} cannot open a GPU; {GPU_HINT}"
     return "gpu", ""
 
 
@@ -78,15 +78,15 @@ def check(options: argparse.Namespace, contenders: Sequence[Contender]) -> None:
             raise ValueError("--process-per-device is for several devices; add --devices N")
         return
     if options.max_seq_len is not None:
-        raise ValueError("--max-seq-len looks at one device; leave --devices out")
+        raise ValueError("--max-seq-len uses one device; leave --devices out")
     if options.cache == "cold":
         raise ValueError("--cache cold evicts the cache of one device; leave it or --devices out")
     names = dict.fromkeys(each.backend for each in contenders)
     if options.process_per_device and not any(backend(name).apart for name in names):
-        raise ValueError(f"--process-per-device: {' and '.join(names)} has a process for each anyway; leave it out")
+        raise ValueError(f"--process-per-device: {' and '.join(names)} always has one per device; leave it out")
 
 
 def check_simulated(counts: Sequence[int]) -> None:
-    """Refuse more simulated devices than a CPU can bear."""
+    """Refuse more than MOST_SIMULATED devices on a CPU."""
     if max(counts, default=1) > MOST_SIMULATED:
         raise ValueError(f"--devices {max(counts)}: a CPU simulates up to {MOST_SIMULATED}")

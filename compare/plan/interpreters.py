@@ -42,7 +42,7 @@ print(json.dumps(found))
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What an interpreter says of itself; ``release``: of the framework, by its first module."""
+    """Metadata of an interpreter; ``release``: of the framework, by its first module."""
 
     python: tuple[int, int]
     missing: tuple[str, ...] = ()

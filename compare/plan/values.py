@@ -31,13 +31,15 @@ def parse_shard(text: str) -> Shard:
 
 
 def share(problems: Sequence[Problem], shard: Shard, cost_s: Callable[[Problem], float]) -> tuple[Problem, ...]:
-    """The shard's problems in their order: the costliest are dealt first, each to the job that has least to do.
+    """The shard's problems in their order: the costliest are assigned first, each to the least loaded job.
 
     Every job deals alike, so the shares of one command line and its N shards are the whole sweep, each problem once.
     Raises ValueError where there are fewer problems than jobs.
     """
     if shard.jobs > len(problems):
-        raise ValueError(f"--shard {shard.number}/{shard.jobs}: this sweep has {len(problems)} problems to share out")
+        raise ValueError(
+            f"--shard {shard.number}/{shard.jobs}: this sweep has only {len(problems)} problems; use fewer shards"
+        )
     loads = [(0.0, at) for at in range(shard.jobs)]
     own = set()
     for problem in sorted(problems, key=cost_s, reverse=True):

@@ -1,4 +1,4 @@
-"""Profiler events -> busy time per iteration: one algorithm for every framework and device.
+"""Profiler events -> device time per iteration: one algorithm for every framework and device.
 
 A framework's ``profiler`` module reduces its trace to three lists in one clock: the windows that the worker drew around
 each iteration (synchronised at both ends), the ops or kernels that did work, and the allocations.  Device time of an
@@ -39,7 +39,7 @@ class Allocation(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What a profiler saw, in one clock."""
+    """The events of a profiler, in one clock."""
 
     windows: list[Span]
     work: list[Span]
@@ -48,7 +48,7 @@ class Trace(NamedTuple):
 
 
 class Overlap:
-    """Tells what could belong to a window: reading the rest of a long trace costs more than taking it."""
+    """Filters events that may belong to a window: reading all of a long trace costs more than recording it."""
 
     def __init__(self, windows: Iterable[Span]) -> None:
         ordered = sorted(windows, key=lambda window: window.start_ns)
@@ -62,7 +62,7 @@ class Overlap:
 
 
 class Iteration(NamedTuple):
-    """One window: its label, how long the device was busy in it, how long it was, and what ran."""
+    """One window: its label, its device time, its length, and what ran."""
 
     label: str
     device_s: float
@@ -78,7 +78,7 @@ class Iteration(NamedTuple):
 
 
 class RefusedWindow(Exception):
-    """A profiled window that cannot be a sample, and why."""
+    """A profiled window is not a valid sample, and why."""
 
 
 def union_length(intervals: Iterable[tuple[int, int]]) -> int:
@@ -129,7 +129,7 @@ def iterations(trace: Trace) -> list[Iteration]:
 
 
 def doubt(one: Iteration, usual: Counter[str]) -> str | None:
-    """Why an iteration cannot be a sample, if it cannot.
+    """Why an iteration is not a valid sample; None for a valid one.
 
     Profilers drop kernels at the start of a window and have counted device time twice (pytorch/pytorch#192021,
     #193924): every iteration must show the usual kernels, some work, and no more device time than its window is long.
@@ -144,7 +144,7 @@ def doubt(one: Iteration, usual: Counter[str]) -> str | None:
 
 
 def typical(found: Iterable[Iteration]) -> Iteration | None:
-    """The iteration whose device time is nearest to the median: one that was held up would show a false cause."""
+    """The iteration whose device time is nearest to the median; an outlier would mislead."""
     known = list(found)
     if not known:
         return None
@@ -159,7 +159,7 @@ def usual_kernels(found: Iterable[Iteration]) -> Counter[str]:
 
 
 def check(found: Sequence[Iteration], expected: int) -> None:
-    """Refuse a set of iterations of one pass that cannot all be true."""
+    """Raise RefusedWindow if an iteration of a pass is not a valid sample."""
     if len(found) != expected:
         raise RefusedWindow(f"expected {expected} windows in the trace, got {len(found)}")
     for one in found:
@@ -194,12 +194,12 @@ def self_ns(work: Sequence[Span]) -> list[int]:
 
 
 def busiest(one: Iteration) -> list[Span]:
-    """The work of the device that was busy longest."""
+    """The work of the device with the most device time."""
     return max(by_device(one.work), key=busy_ns, default=[])
 
 
 def kernels(one: Iteration) -> tuple[Kernel, ...]:
-    """What ran in an iteration, longest first, each by the time that is its own: the list adds up to device time."""
+    """What ran in an iteration, longest first, with exclusive times: they add up to device time."""
     work = busiest(one)
     total: Counter[str] = Counter()
     for span, alone in zip(work, self_ns(work), strict=True):

@@ -22,14 +22,14 @@ Part = tuple[Run, list[Row]]
 
 
 def facts(run: Run) -> Iterator[tuple[str, Any]]:
-    """What tells the machine of a run from others, by name.  A backend that did not take part says nothing."""
+    """What distinguishes the machine of a run, by name; only for backends that took part."""
     yield from ((f"host {name}", run.host.get(name)) for name in HOST[run.settings.device])
     for report in run.backends:
         yield from ((f"{report.backend} {name}", getattr(report, name)) for name in COMPARED)
     ours = run.environment.get("set", {})
     inherited = run.environment.get("inherited", {})
-    told = {name: value for name, value in inherited.items() if name not in ours and not PLACES.fullmatch(name)}
-    yield "environment variables", told
+    relevant = {name: value for name, value in inherited.items() if name not in ours and not PLACES.fullmatch(name)}
+    yield "environment variables", relevant
 
 
 def on(run: Run, node: Node) -> Run:
@@ -67,13 +67,13 @@ def only_kind(run: Run, rows: Sequence[Row], otherwise: str) -> Part:
     if len(found) > 1:
         devices = ", ".join(dict.fromkeys(report.device_name for part, _ in found for report in part.backends))
         raise ValueError(
-            f"results of {len(found)} kinds of machine ({devices}), which are not compared, need {otherwise}"
+            f"results of {len(found)} kinds of machine ({devices}) are not comparable; they need {otherwise}"
         )
     return found[0] if found else (run, [])
 
 
 def kinds_of(run: Run) -> list[Run]:
-    """The run on each kind of machine; of its nodes the first one with rates tells them."""
+    """The run on each kind of machine; with the rates of its first node that has some."""
     kinds: list[Run] = []
     for node in sorted(run.nodes, key=lambda node: -len(node.backends)):  # those that say most come first
         here = on(run, node)
@@ -87,6 +87,6 @@ def kinds_of(run: Run) -> list[Run]:
 
 
 def agree(one: Run, other: Run) -> bool:
-    """Whether nothing that both machines say differs."""
+    """Whether two machines agree in every fact that both have."""
     known = dict(facts(one))
     return all(known.get(name, value) == value for name, value in facts(other))

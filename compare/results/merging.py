@@ -48,7 +48,7 @@ def check_circumstances(runs: Sequence[tuple[Path, Run]], may_differ: Collection
         for name, value in own.items():
             first, before = known.setdefault(name, (path, value))
             if before != value:
-                raise ValueError(f"{path} is not of the same study as {first}: {name} is {value}, and {before} there")
+                raise ValueError(f"{path} is not comparable with {first}: {name} is {value}, not {before}")
 
 
 def check_problems(files: Sequence[Found]) -> None:
@@ -65,8 +65,8 @@ def check_problems(files: Sequence[Found]) -> None:
         for path, found in parts:
             if any(row not in whole for row in found):
                 raise ValueError(
-                    f"{path} and {whole_path} both measured {problem.label}, each by itself: contenders are compared "
-                    "only where they took turns; leave one of the two out"
+                    f"{path} and {whole_path} both measured {problem.label}, in separate runs: contenders are compared "
+                    "only within one run; leave one of the two out"
                 )
 
 
@@ -74,9 +74,11 @@ def results_file(path: Path) -> Path:
     """The results file of a folder, or the file itself.  Raises ValueError where there is none."""
     file = path / store.RESULTS if path.is_dir() else path
     if ((path / store.LONGEST).is_file() and path.is_dir()) or path.name == store.LONGEST:
-        raise ValueError(f"{path} holds the longest sequences and nothing measured: `select` takes it beside results")
+        raise ValueError(
+            f"{path} holds --max-seq-len results only; give it to `select`, together with measured results"
+        )
     if not file.is_file():
-        raise ValueError(f"{path}: expected a folder with {store.RESULTS}, or such a file; there is none")
+        raise ValueError(f"{path}: expected a folder with {store.RESULTS}, or that file; found none")
     return file
 
 

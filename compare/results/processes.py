@@ -54,7 +54,7 @@ def _why_apart(first: Measurement, row: Row) -> str:
     if not isinstance(row, Measurement):
         return f"{outcome_of(row)}: {row.reason}"
     if row.alone != first.alone:
-        return f"measured {'with' if row.alone else 'without'} the device to itself, unlike in process {first.process}"
+        return f"{'measured alone' if row.alone else 'not measured alone'}, unlike in process {first.process}"
     return "its numbers were not verified" if row.agreement is None else ""
 
 

@@ -24,21 +24,21 @@ from compare.schema.records import (
     Run,
 )
 
-Rounds = tuple[int, int]  # by the device's clock and by the wall
+Rounds = tuple[int, int]  # of device samples, of wall-clock samples
 
 
 class Check:
-    """What is wrong with rows, one after the other; a row with a fault is as if it were not there."""
+    """Checks rows one after the other; a faulty row is ignored by later checks."""
 
     def __init__(self) -> None:
         self._stands: dict[tuple[Problem, Contender, int], tuple[int, Row]] = {}
         self._rounds: dict[tuple[Problem, int], tuple[int, set[Rounds]]] = {}
 
     def fault(self, row: Row, number: int) -> str:
-        """What is wrong with a row by itself or beside others; empty where nothing is."""
+        """What is wrong with a row, alone or with the rows before it; empty for a good one."""
         key = (row.problem, row.contender, row.process)
         if key in self._stands:
-            return f"the case of line {self._stands[key][0]} once more"
+            return f"repeats the case of line {self._stands[key][0]}"
         found = self._process(row) if row.process > 1 else ""
         found = found or (self._turns(row, number) if isinstance(row, Measurement) else "")
         if not found:
@@ -46,7 +46,7 @@ class Check:
         return found
 
     def _process(self, row: Row) -> str:
-        """What a later process showed is told with the first one's row, pass by pass."""
+        """A later process needs the first one's row, with the same passes."""
         number, first = self._stands.get((row.problem, row.contender, 1), (0, None))
         if first is None:
             return f"process {row.process} of a case whose first process is missing"
@@ -62,16 +62,18 @@ class Check:
         if any(result.repeats for result in passes):
             return "samples of other processes, which have rows of their own"
         if len(own) > 1:
-            return "other rounds in one pass than in another: the two never took turns"
+            return "the number of rounds differs between its passes: they were not measured together"
         if own and not row.alone:
             line, known = self._rounds.setdefault((row.problem, row.process), (number, own))
             if known != own:
-                return f"other rounds than line {line}, which measured the same problem: the two never took turns"
+                return (
+                    f"number of rounds differs from line {line} of the same problem: the two were not measured together"
+                )
         return ""
 
 
 def rounds(result: PassResult) -> Rounds:
-    """How many rounds the samples of a pass make up, by the device's clock and by the wall."""
+    """Number of rounds of a pass: device samples, wall-clock samples."""
     return -(-len(result.device_s) // result.per_round), -(-len(result.wall_s) // result.per_round)
 
 

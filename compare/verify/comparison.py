@@ -18,8 +18,8 @@ from compare.schema.records import Agreement, Device, Problem, TensorError
 from compare.verify.tolerance import (
     FACTOR,
     NOT_FINITE,
+    Tolerance,
     Worst,
-    Yardstick,
     gap_in,
     largest_nearby,
     pieces,
@@ -32,10 +32,10 @@ FIRST, LAST = ".first", ".last"
 
 
 class Gaps:
-    """The row errors between any two contenders; between one and itself, of its last numbers from its first."""
+    """Row errors between any two contenders, and between the first and last numbers of each."""
 
     def __init__(self, arrays: dict[str, dict[str, Array]]) -> None:
-        """``arrays``: contender -> ``pass.tensor.when`` -> array; last numbers stand only where they are others."""
+        """``arrays``: contender -> ``pass.tensor.when`` -> array; last numbers only where they differ."""
         self._arrays = arrays
         pairs = combinations_with_replacement(arrays, 2)
         self._found = {pair: {tensor: Worst() for tensor in FACTOR} for pair in pairs}
@@ -45,17 +45,17 @@ class Gaps:
         return self._found[(one, other) if (one, other) in self._found else (other, one)]
 
     def on(self, part: Slice, rows: Rows, sizes: RowSizes) -> None:
-        """Take the checked rows of one slice in."""
+        """Add the gaps in the checked rows of one slice."""
         for tensor, gaps, one, other in self._pairs():
             at = rows.of(tensor)
             difference = part.of(tensor, one, at) - part.of(tensor, other, at)
             gaps.add(row_errors(difference, getattr(sizes, tensor)))
 
     def everywhere(self, rows: Rows, q_len: int, kv_len: int, largest: RowSizes) -> None:
-        """Take the whole tensors in, on the largest known size near a position.
+        """Add the gaps in whole tensors, relative to the largest known size near a position.
 
-        Where only some rows were checked, the sizes of most gradients of keys are not known: those are held against
-        the norms of the rows themselves.
+        Where only some rows were checked, most sizes of dK and dV are unknown: their gaps are relative to the norms
+        of the rows themselves.
         """
         known = {name: spread(getattr(largest, name), rows.queries, q_len) for name in ("out", "dq")}
         if len(rows.keys) == kv_len:
@@ -86,7 +86,7 @@ class Gaps:
 Found = dict[str, dict[str, Array]]
 Rowwise = TypeVar("Rowwise", Tensors, RowSizes)
 
-# Two contenders may differ by both their allowances, and by as much again: one of them may be no better than allowed.
+# Two contenders may differ by both their tolerances, and by as much again.
 GAP_FACTOR = 4.0
 
 
@@ -95,10 +95,10 @@ UNSOUND.add(np.array([NOT_FINITE]))
 
 
 class Comparison:
-    """One problem: the truth and the yardstick of each drawn slice, and what each contender shows against them."""
+    """One problem: every contender's errors from the oracle, and the tolerances."""
 
     def __init__(self, problem: Problem, device: Device, tensors: inputs.Inputs, found: Found) -> None:
-        """``found`` is what each contender computed on q, k, v and dO: its name -> ``pass.tensor`` -> array."""
+        """``found``: contender -> ``pass.tensor.when`` -> array."""
         self.problem, self.device = problem, device
         self.q, self.k, self.v, self.do = tensors
         self.mask, self.rows = problem.scores.mask, checked_rows(problem)
@@ -107,8 +107,8 @@ class Comparison:
             for name, files in found.items()
         }
         self.unsound = {name: sorted(files.keys() - self.arrays[name].keys()) for name, files in found.items()}
-        self.yardstick = Yardstick(problem)
-        self.cut_yardstick = Yardstick(problem)  # of TF32 products that cut their operands off
+        self.tolerance = Tolerance(problem)
+        self.cut_tolerance = Tolerance(problem)  # of TF32 products that truncate their operands
         self.errors = {name: {_tensor_of(key): Worst() for key in files} for name, files in self.arrays.items()}
         self.from_cut = {name: {key: Worst() for key in files} for name, files in self.errors.items()}
         self.gaps = Gaps(self.arrays)
@@ -121,90 +121,90 @@ class Comparison:
         return array.shape == shapes[key.split(".")[1]].shape and bool(np.isfinite(array).all())
 
     def check(self, part: Slice) -> None:
-        """Compute the oracle on the rows of one slice that are checked and hold every contender against it."""
+        """Compare every contender with the oracle on the checked rows of one slice."""
         queries, keys = self.rows
         q, do = part.of("out", self.q, queries), part.of("out", self.do, queries)
         tensors = (q, part.of("dk", self.k), part.of("dv", self.v), do)
         scale = self.problem.head_dim**-0.5
         layers = self.problem.layers
-        truth, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers, queries)
-        truth, sizes = _known(truth, keys), _known(sizes, keys)
-        rough, _ = oracle.layers_with_gradients(
+        exact, sizes = oracle.layers_with_gradients(*tensors, self.mask, scale, oracle.EXACT, layers, queries)
+        exact, sizes = _known(exact, keys), _known(sizes, keys)
+        naive, _ = oracle.layers_with_gradients(
             *tensors, self.mask, scale, oracle.working(self.problem, self.device), layers, queries
         )
-        self.yardstick.add(_known(rough, keys), truth, sizes)
-        self._hold(self.errors, part, truth, sizes)
+        self.tolerance.add(_known(naive, keys), exact, sizes)
+        self._add_errors(self.errors, part, exact, sizes)
         if cutting := oracle.cutting(self.problem, self.device):
             cut, _ = oracle.layers_with_gradients(*tensors, self.mask, scale, cutting, layers, queries)
-            self.cut_yardstick.add(_known(cut, keys), truth, sizes)
-            self._hold(self.from_cut, part, _known(cut, keys), sizes)
+            self.cut_tolerance.add(_known(cut, keys), exact, sizes)
+            self._add_errors(self.from_cut, part, _known(cut, keys), sizes)
         self.gaps.on(part, self.rows, sizes)
         self.checked += 1
         largest = RowSizes(sizes.out.max(0), sizes.dq.max(0), sizes.dk, sizes.dv)
         self.largest = RowSizes(*map(np.maximum, self.largest, largest)) if self.largest else largest
 
-    def _hold(self, errors: dict[str, dict[str, Worst]], part: Slice, expected: Tensors, sizes: RowSizes) -> None:
-        """Take in how far every contender is from what is expected of a slice's rows."""
+    def _add_errors(self, errors: dict[str, dict[str, Worst]], part: Slice, expected: Tensors, sizes: RowSizes) -> None:
+        """Add every contender's errors in a slice's rows."""
         for name, files in self.arrays.items():
             for key, array in files.items():
                 tensor = key.split(".")[1]
                 difference = part.of(tensor, array, self.rows.of(tensor)) - getattr(expected, tensor)
                 errors[name][_tensor_of(key)].add(row_errors(difference, getattr(sizes, tensor)))
 
-    def cross_everywhere(self) -> None:
-        """Hold the contenders against each other on the whole tensors, unless the oracle has seen all of them."""
+    def compare_everywhere(self) -> None:
+        """Compare the contenders with each other on whole tensors, unless the oracle checked all rows."""
         whole = len(self.rows.queries) == self.problem.q_len
         if self.largest and not (whole and self.checked == self.problem.batch * self.problem.kv_heads):
             self.gaps.everywhere(self.rows, self.problem.q_len, self.problem.kv_len, self.largest)
 
     def verdict(self, name: str, slices: int) -> Agreement:
         """The agreement of one contender."""
-        yardstick = self._yardstick_of(name)
+        tolerance = self._tolerance_of(name)
         seen = {key: worst for key, worst in sorted(self.errors[name].items()) if worst.rows}
-        tensors = tuple(_held(key, worst, yardstick) for key, worst in seen.items())
-        tensors += tuple(_held(key, UNSOUND, yardstick) for key in self.unsound[name])
+        tensors = tuple(_tensor_error(key, worst, tolerance) for key, worst in seen.items())
+        tensors += tuple(_tensor_error(key, UNSOUND, tolerance) for key in self.unsound[name])
         gap = self._largest_gap(name)
         return Agreement(
-            agrees=self._true(name) and not self._out_of_line(name),
+            agrees=self._agrees(name) and not self._is_outlier(name),
             tensors=tensors,
             checked_slices=self.checked,
             slices=slices,
             other=gap[0] if gap else None,
             other_error=gap[1] if gap else None,
             other_allowed=gap[2] if gap else None,
-            tf32_cut_off=yardstick is self.cut_yardstick,
+            tf32_cut_off=tolerance is self.cut_tolerance,
         )
 
-    def _yardstick_of(self, name: str) -> Yardstick:
-        """That of operands that are cut off for who is as near to its maker as rounding allows, and true by it alone.
+    def _tolerance_of(self, name: str) -> Tolerance:
+        """The tolerance of truncated TF32 operands, for a contender that agrees with it alone; else the usual one.
 
-        Its allowances are wide enough for a bfloat16 result; the way to naive attention with such operands is not.
+        It accepts bfloat16 results too, so the contender must also be close to naive attention with such operands.
         """
-        if oracle.cutting(self.problem, self.device) is None or _within(self.errors[name], self.yardstick):
-            return self.yardstick
-        near = _within(self.from_cut[name], self.yardstick) and _within(self.errors[name], self.cut_yardstick)
-        return self.cut_yardstick if near else self.yardstick
+        if oracle.cutting(self.problem, self.device) is None or _within(self.errors[name], self.tolerance):
+            return self.tolerance
+        near = _within(self.from_cut[name], self.tolerance) and _within(self.errors[name], self.cut_tolerance)
+        return self.cut_tolerance if near else self.tolerance
 
-    def _true(self, name: str) -> bool:
-        """Whether all tensors of a contender agree with the oracle, and there are any."""
+    def _agrees(self, name: str) -> bool:
+        """Whether a contender has tensors, and all agree with the oracle."""
         sound = bool(self.errors[name]) and not self.unsound[name]
-        return sound and _within(self.errors[name], self._yardstick_of(name))
+        return sound and _within(self.errors[name], self._tolerance_of(name))
 
-    def _out_of_line(self, name: str) -> bool:
-        """Whether a contender's last numbers are not its first ones, or it differs from most that are true."""
-        others = [other for other in self.arrays if other != name and self._true(other)]
-        apart = [other for other in others if self._apart(name, other)]
-        return self._apart(name, name) or 2 * len(apart) > len(others)
+    def _is_outlier(self, name: str) -> bool:
+        """Whether a contender differs from its own first numbers, or from most others that agree with the oracle."""
+        others = [other for other in self.arrays if other != name and self._agrees(other)]
+        differing = [other for other in others if self._differs(name, other)]
+        return self._differs(name, name) or 2 * len(differing) > len(others)
 
-    def _apart(self, one: str, other: str) -> bool:
+    def _differs(self, one: str, other: str) -> bool:
         gaps = self.gaps.between(one, other)
         return any(worst.max_error > self._gap_allowed(one, other, tensor) for tensor, worst in gaps.items())
 
     def _gap_allowed(self, one: str, other: str, tensor: str) -> float:
-        return GAP_FACTOR * max(self._yardstick_of(name).allowed(tensor)[0] for name in (one, other))
+        return GAP_FACTOR * max(self._tolerance_of(name).allowed(tensor)[0] for name in (one, other))
 
     def _largest_gap(self, name: str) -> tuple[str, float, float] | None:
-        """The contender furthest from this one, by the share of the allowed gap that it uses."""
+        """The contender that differs most from this one, relative to the allowed gap: name, gap, allowed."""
         found = [
             (other, worst.max_error, self._gap_allowed(name, other, tensor))
             for other in self.arrays
@@ -215,12 +215,12 @@ class Comparison:
 
 
 def _tensor_of(key: str) -> str:
-    """``pass.tensor`` of the key ``pass.tensor.when``: first and last numbers are one verdict."""
+    """``pass.tensor`` of the key ``pass.tensor.when``: first and last numbers share a verdict."""
     return ".".join(key.split(".")[:2])
 
 
-def _held(key: str, worst: Worst, yardstick: Yardstick) -> TensorError:
-    allowed_max, allowed_rms = yardstick.allowed(key.split(".")[1])
+def _tensor_error(key: str, worst: Worst, tolerance: Tolerance) -> TensorError:
+    allowed_max, allowed_rms = tolerance.allowed(key.split(".")[1])
     return TensorError(
         tensor=key,
         max_error=worst.max_error,
@@ -231,10 +231,10 @@ def _held(key: str, worst: Worst, yardstick: Yardstick) -> TensorError:
     )
 
 
-def _within(errors: dict[str, Worst], yardstick: Yardstick) -> bool:
-    return all(_held(key, worst, yardstick).agrees for key, worst in errors.items())
+def _within(errors: dict[str, Worst], tolerance: Tolerance) -> bool:
+    return all(_tensor_error(key, worst, tolerance).agrees for key, worst in errors.items())
 
 
 def _known(found: Rowwise, keys: Array) -> Rowwise:
-    """With the gradients of the known keys alone."""
+    """Only the gradients of the checked keys."""
     return found._replace(dk=found.dk[keys], dv=found.dv[keys])

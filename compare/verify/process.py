@@ -21,8 +21,8 @@ from compare.worker.protocol import Channel
 Array = NDArray[Any]
 
 
-class Judge(Record, frozen=True, tag=True):
-    """Judge the arrays that each contender left in its folder, within about ``budget_s`` of oracle time."""
+class Verify(Record, frozen=True, tag=True):
+    """Verify the arrays that each contender left in its folder, within about ``budget_s`` of oracle time."""
 
     problem: Problem
     device: Device
@@ -30,33 +30,33 @@ class Judge(Record, frozen=True, tag=True):
     budget_s: float
 
 
-class Judged(Record, frozen=True, tag=True):
+class Verified(Record, frozen=True, tag=True):
     """The agreement of each contender, by folder name."""
 
     agreements: dict[str, Agreement]
 
 
 def load(folder: Path) -> dict[str, Array]:
-    """``pass.tensor.when`` -> array, mapped and not read: only the drawn slices are looked at."""
+    """``pass.tensor.when`` -> array, memory-mapped: only the drawn slices are read."""
     return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
 
 
-def judge(request: Judge) -> Judged:
+def verify(request: Verify) -> Verified:
     """Check slices until all are done or the time is up; at least one."""
-    found = {name: load(Path(folder)) for name, folder in request.folders.items()}
-    comparison = Comparison(request.problem, request.device, inputs.draw(request.problem), found)
+    arrays = {name: load(Path(folder)) for name, folder in request.folders.items()}
+    comparison = Comparison(request.problem, request.device, inputs.draw(request.problem), arrays)
     slices = drawn_slices(request.problem)
     rows = min(request.problem.q_len * request.problem.heads // request.problem.kv_heads, request.problem.kv_len)
     for part in within(slices, request.budget_s, least=ceil(NEIGHBOURS / rows)):
         comparison.check(part)
-    comparison.cross_everywhere()
-    return Judged(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
+    comparison.compare_everywhere()
+    return Verified(agreements={name: comparison.verdict(name, len(slices)) for name in request.folders})
 
 
 def main() -> None:
-    """Entry of the judge's process: argv holds the channel's file descriptor; one request, one answer."""
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])), Judge)
-    channel.send(judge(channel.receive()))
+    """Entry point of the verification process: argv holds the channel's file descriptor; one request, one answer."""
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])), Verify)
+    channel.send(verify(channel.receive()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the error of a row may be: relative to its terms, as large as a naive one in NumPy has, times a factor."""
+"""Error tolerance of a row: the error of naive attention in NumPy, relative to the row's terms, times a factor."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def row_errors(difference: Array, sizes: Array) -> Array:
 
 
 def largest_nearby(sizes: Array) -> Array:
-    """The largest size among the nearest 64 rows: what a row of another slice of the same problem may well have.
+    """The largest size among the nearest 64 rows: a row of another slice may have that size.
 
     Where few terms make up a row (the first queries, the last keys) its size differs from slice to slice by far more
     than rounding does.
@@ -84,7 +84,7 @@ class Worst:
         self.max_error, self._squares, self.rows = 0.0, 0.0, 0
 
     def add(self, errors: Array) -> None:
-        """Take more rows in."""
+        """Add more rows."""
         if errors.size:
             self.max_error = max(self.max_error, float(errors.max()))
             self._squares += float(np.sum(errors**2))
@@ -97,7 +97,7 @@ class Worst:
 
 
 def rounding_error(problem: Problem) -> float:
-    """What any correct float32 implementation may be off by, relative to a row.
+    """Error bound of any correct float32 implementation, relative to a row.
 
     A sum over the keys in any order: sqrt(S) u (Higham & Mary 2019, doi 10.1137/18M1226312); and where there are few
     keys, a dozen roundings in a row and an exponential that vector libraries compute to a few units in the last place.
@@ -109,24 +109,24 @@ def rounding_error(problem: Problem) -> float:
 FACTOR = {"out": 2.0, "dq": 3.0, "dk": 3.0, "dv": 3.0}
 
 
-class Yardstick:
-    """The errors of one naive implementation, and what the rule allows on their account."""
+class Tolerance:
+    """Error tolerances, from the errors of naive attention in the working precision."""
 
     def __init__(self, problem: Problem) -> None:
-        self._floor = rounding_error(problem)
+        self._roundoff = rounding_error(problem)
         self._worst = {tensor: Worst() for tensor in FACTOR}
 
-    def add(self, rough: Tensors, truth: Tensors, sizes: RowSizes) -> None:
-        """Take the rows of one slice in."""
+    def add(self, naive: Tensors, exact: Tensors, sizes: RowSizes) -> None:
+        """Add the rows of one slice."""
         for tensor, worst in self._worst.items():
-            difference: NDArray[Any] = getattr(rough, tensor).astype(np.float64) - getattr(truth, tensor)
+            difference: NDArray[Any] = getattr(naive, tensor).astype(np.float64) - getattr(exact, tensor)
             worst.add(row_errors(difference, getattr(sizes, tensor)))
 
     def allowed(self, tensor: str) -> tuple[float, float]:
-        """What the rule allows as maximum and as root mean square; of a tensor without rows, as of the laxest other."""
+        """Largest allowed maximum and root mean square; a tensor without rows has the largest of the others."""
         if not self._worst[tensor].rows and any(worst.rows for worst in self._worst.values()):
             others = [self.allowed(other) for other, worst in self._worst.items() if worst.rows]
             return max(most for most, _ in others), max(rms for _, rms in others)
         worst = self._worst[tensor]
-        floor = self._floor
-        return FACTOR[tensor] * max(worst.max_error, 2 * floor), FACTOR[tensor] * max(worst.rms_error, floor)
+        roundoff = self._roundoff
+        return FACTOR[tensor] * max(worst.max_error, 2 * roundoff), FACTOR[tensor] * max(worst.rms_error, roundoff)

@@ -182,7 +182,7 @@ def describe(error: Exception) -> str:
 
 
 def main() -> None:
-    """Entry of the child process: argv holds a file descriptor, or of one among several a path for its last words."""
+    """Entry point of the worker: argv holds a file descriptor, or the path for the failure reason and a package."""
     die_with_parent()
     if len(sys.argv) > 2:
         one_of_several(Path(sys.argv[1]), sys.argv[2])
@@ -191,7 +191,7 @@ def main() -> None:
     Worker(Channel(end, Request)).serve()
 
 
-def one_of_several(obituary: Path, package: str) -> None:
+def one_of_several(failure_path: Path, package: str) -> None:
     """A process of those that a framework's launcher started, one for each device."""
     begin = perf_counter()
     module = import_module(f"{package}.team")
@@ -199,9 +199,9 @@ def one_of_several(obituary: Path, package: str) -> None:
     team, channel = module.Team(), None
     if team.rank == 0:
         end = socket.socket(socket.AF_UNIX)
-        end.connect(ranks.address(obituary))
+        end.connect(ranks.address(failure_path))
         channel = Channel(end, Request)
-    ranks.serve(channel, Worker(channel, team.rank, imported_s), team, obituary)
+    ranks.serve(channel, Worker(channel, team.rank, imported_s), team, failure_path)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""In the worker: work of known size.  The device's copy and matmul rates, and whether the profiler tells the truth."""
+"""In the worker: work of known size.  The device's copy and matmul rates, and whether the profiler is accurate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(session: Session, work: Callable[[], Any]) -> Any:
 
 
 def computes(session: Session) -> bool:
-    """Whether the device still doubles a few numbers: once a kernel has gone astray, CUDA refuses every call."""
+    """Whether the device still doubles a few numbers: after an illegal access CUDA refuses every call."""
     known = np.arange(8, dtype=np.float32)
     try:
         found = session.adapter.numpy(
@@ -87,7 +87,7 @@ def pace(session: Session, work: Callable[[], Any], limit_s: float) -> Pace:
 
 
 def profiled(session: Session, work: Callable[[], Any], samples: int) -> list[Iteration]:
-    """So many calls as the profiler saw them; refused windows are taken again."""
+    """So many calls as the profiler saw them; discarded windows are repeated."""
     for left in reversed(range(TRIES)):
         with session.profiler.trace() as found:
             for _ in range(samples):
@@ -124,7 +124,7 @@ def measured(session: Session, request: Rate) -> Iterator[DeviceRate]:
                 scatter=scatter,
                 scattered=scattered,
             )
-        except Exception as error:  # noqa: BLE001  a run must not end because its yardstick could not be had
+        except Exception as error:  # noqa: BLE001  a run goes on without a roofline bound
             yield replace(unknown, reason=f"{type(error).__name__}: {str(error)[:200]}")
 
 
@@ -144,7 +144,7 @@ def multiplied(session: Session, product: Product) -> tuple[int, Pace]:
 
 
 def linked(session: Session, size_bytes: int) -> float:
-    """Bytes per second that each device sends to the next one while it receives as much, by the wall clock.
+    """Bytes per second that each device sends to the next one while it receives as much, by wall-clock time.
 
     As many calls on every device, whatever they take: they wait for each other.
     """
@@ -180,7 +180,7 @@ STREAM_BYTES: dict[Device, int] = {"cpu": 2**27, "gpu": 2**30}  # far more than 
 MATMUL_SIZE: dict[Device, int] = {"cpu": 1024, "gpu": 4096}
 MATMUL_DTYPE: dict[Device, Dtype] = {"cpu": "float32", "gpu": "bfloat16"}  # XLA takes long to choose an IEEE kernel
 TWOFOLD = (1.8, 2.2)  # a GPU's time for twice the bytes; its launches fill too much of so short a window
-COVERED = 0.8  # of a window of known bytes is device time; how long it takes is erratic where pages are handed out anew
+COVERED = 0.8  # of a window of known bytes is device time; its length is erratic where the kernel maps fresh pages
 EIGHTFOLD = (4.5, 14.0)  # a product of matrices twice as large takes eight times as long; caches and few cores blur it
 MEMORY = (0.98, 1.1)
 IEEE_ERROR = 1e-5  # relative; float32 gives some 1e-7, TF32 some 1e-4 and bfloat16 1e-3
@@ -220,7 +220,7 @@ def memory_events(session: Session) -> Finding:
     with session.profiler.trace(memory=True) as found, session.profiler.window("save"):
         kept = run(session, lambda: session.adapter.doubled(array))
     if not found[0].allocations:
-        where = "none on a CPU: the compiler's buffer assignment and resident growth stand in"
+        where = "none on a CPU: memory comes from buffer assignment and resident growth"
         result: Result = "not applicable" if session.device == "cpu" else "fail"
         return Finding(check="memory events", result=result, text=where if session.device == "cpu" else "none")
     seen, size = timeline.peak_and_rest(found[0], "save")[1], STREAM_BYTES[session.device]

@@ -11,7 +11,7 @@ from compare.schema.records import Level
 
 
 class Unplaced(Exception):
-    """When the buffers of a plan were in use cannot be told, and why."""
+    """The times at which buffers were in use are unknown, and why."""
 
 
 class Life(NamedTuple):

@@ -1,4 +1,4 @@
-"""The channel between the parent and a worker, and the messages on it: requests and replies."""
+"""IPC channel between the parent and a worker, and its protocol: requests and replies."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Begin(Record, frozen=True, tag=True):
 
 
 class Turn(Record, frozen=True, tag=True):
-    """Take a turn in one pass: ``count`` iterations, timed by the wall or, ``profiled``, left to the open profiler.
+    """Take a turn in one pass: ``count`` iterations, with wall-clock times or, ``profiled``, for the open profiler.
 
     ``after_other``: the turn before it was another process's.
     """
@@ -194,7 +194,7 @@ class Fit(Record, frozen=True, tag=True):
 
 
 class Foresee(Record, frozen=True, tag=True):
-    """Say whether a variant will refuse a case, without running it; ``trained`` where gradients are asked for."""
+    """Ask whether a variant will refuse a case, without running it; ``trained``: with gradients."""
 
     case: Case
     trained: bool
@@ -211,7 +211,7 @@ class Started(Record, frozen=True, tag=True):
 
 
 class PassMemory(Record, frozen=True):
-    """Peak of one pass above what was allocated before it, who says so, and what it was from moment to moment."""
+    """Peak memory of one pass above what was allocated before it, its source, and memory over time."""
 
     peak_bytes: int
     source: str
@@ -237,14 +237,14 @@ class Begun(Record, frozen=True, tag=True):
 
 
 class Turned(Record, frozen=True, tag=True):
-    """The wall samples of one turn in seconds, none of a profiled one, and the pages handed out in it."""
+    """The wall samples of one turn in seconds, none of a profiled one, and its page faults."""
 
     wall_s: tuple[float, ...]
     page_faults: int
 
 
 class Seen(Record, frozen=True):
-    """What the profiler saw of one pass: device seconds by round, what ran last, and why some rounds cannot be true."""
+    """What the profiler saw of one pass: device seconds by round, what ran last, and why some rounds are discarded."""
 
     contender: Contender
     pass_name: PassName
@@ -286,7 +286,7 @@ class Residents(Record, frozen=True, tag=True):
 
 
 class Finding(Record, frozen=True):
-    """One answer of the doctor: what was checked, how it came out, and what was seen."""
+    """One answer of the doctor: the check, its result, and details."""
 
     check: str
     result: Result
@@ -304,7 +304,7 @@ class Fitted(Record, frozen=True, tag=True):
 
 
 class Foreseen(Record, frozen=True, tag=True):
-    """Why it will; empty where it does not say that it will."""
+    """The reason; empty if it will not."""
 
     reason: str
 
@@ -322,7 +322,7 @@ class Unsupported(Record, frozen=True, tag=True):
 
 
 class Failed(Record, frozen=True, tag=True):
-    """A request failed; ``intact`` where the worker goes on all the same."""
+    """A request failed; ``intact``: the worker can go on."""
 
     status: FailureStatus
     stage: str

@@ -1,6 +1,6 @@
-"""Several processes as one worker, one for each device: all do the same, the first one talks to the parent.
+"""Several processes as one worker, one for each device: all do the same, the first one answers the parent.
 
-What they say is merged: a time is the slowest one's, a size the largest one's.
+Replies are merged: the slowest time, the largest size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from compare.worker.protocol import (
     Unsupported,
 )
 
-PATIENCE_S = 5.0  # in which the others must fail as well, or they hang in what one has left
+PATIENCE_S = 5.0  # for the others to fail as well; else they hang in a collective operation
 
 
 class Team(Protocol):
@@ -46,10 +46,10 @@ class Team(Protocol):
         """What each of them says, to all.  Raises TimeoutError if one says nothing for so long."""
 
 
-def serve(channel: Channel | None, worker: Any, team: Team, obituary: Path) -> None:
+def serve(channel: Channel | None, worker: Any, team: Team, failure_path: Path) -> None:
     """Answer requests until the parent closes the channel, which the first process alone has.
 
-    A process that fails by itself ends, and its launcher ends all others; why is left in ``obituary``.
+    A process that fails alone writes its reason to ``failure_path`` and exits; its launcher ends the others.
     """
     decoder, replies = msgspec.json.Decoder(Request), msgspec.json.Decoder(Reply)
     while True:
@@ -61,22 +61,22 @@ def serve(channel: Channel | None, worker: Any, team: Team, obituary: Path) -> N
             said = team.collect(msgspec.json.encode(reply), PATIENCE_S if isinstance(reply, Failed) else None)
         except TimeoutError:
             if isinstance(reply, Failed):
-                alone = replace(reply, reason=f"device {team.rank} of {team.size}: {reply.reason}")
-                obituary.write_bytes(msgspec.json.encode(alone))
+                failed = replace(reply, reason=f"device {team.rank} of {team.size}: {reply.reason}")
+                failure_path.write_bytes(msgspec.json.encode(failed))
             os._exit(1)
         if channel:
-            # Where one failed by itself, what the others say is that it is gone.
-            channel.send(read(obituary) or merged([replies.decode(each) for each in said]))
+            # Where one failed alone, the others only report that it is gone.
+            channel.send(read(failure_path) or merged([replies.decode(each) for each in said]))
 
 
-def read(obituary: Path) -> Failed | None:
-    """Why a process failed by itself, if one did."""
-    return msgspec.json.decode(obituary.read_bytes(), type=Failed) if obituary.exists() else None
+def read(failure_path: Path) -> Failed | None:
+    """Why a process failed alone, if one did."""
+    return msgspec.json.decode(failure_path.read_bytes(), type=Failed) if failure_path.exists() else None
 
 
-def address(obituary: Path) -> str:
-    """The name of the parent's socket: one in Linux's abstract space, which is as short as it must be."""
-    return "\0compare-" + hashlib.sha256(str(obituary).encode()).hexdigest()[:32]
+def address(failure_path: Path) -> str:
+    """Name of the parent's socket, in Linux's abstract namespace, where long paths are no problem."""
+    return "\0compare-" + hashlib.sha256(str(failure_path).encode()).hexdigest()[:32]
 
 
 def _received(channel: Channel) -> bytes:
@@ -115,7 +115,7 @@ def merged(found: Sequence[Reply]) -> Reply:
 
 
 def _seen(found: Sequence[Seen]) -> Seen:
-    """Of each iteration the slowest device's time; the kernels of the device that was busy longest."""
+    """Of each iteration the slowest device's time; the kernels of the device with the most device time."""
     refused = {at: why for each in found for at, why in each.refused.items()}
     good = [at for at in found[0].device_s if at not in refused and all(at in each.device_s for each in found)]
     longest = max(found, key=lambda each: sum(kernel.device_s for kernel in each.kernels))

@@ -58,7 +58,7 @@ from compare.worker.protocol import (
 
 
 def fit(session: Session, request: Fit) -> Fitted:
-    """Run it once, on zeros: nothing is timed, and drawing numbers would take longer than all else."""
+    """Run it once, on zeros: nothing is timed, and drawing random numbers would take longest."""
     session.forget()
     problem, contender = request.case.problem, request.case.contender
     with at_most(request.most_bytes):
@@ -82,7 +82,7 @@ def shapes(request: Fit) -> Iterator[tuple[int, ...]]:
 
 @contextmanager
 def at_most(size_bytes: int | None) -> Iterator[None]:
-    """Refuse this process allocations beyond so many bytes more than it holds, as a full machine would."""
+    """Limit this process to ``size_bytes`` more than it holds, as a full machine would."""
     held = data_bytes()
     if size_bytes is None or held is None:
         yield
@@ -127,7 +127,7 @@ def _per_call(session: Session, issue: Callable[[], Any], calls: int) -> float:
 
 
 def recompile(session: Session, request: Recompile) -> Recompiled:
-    """Compile everything twice more: once to be sure that the caches hold it, then for the record."""
+    """Compile everything twice more: once to fill the caches, then for the record."""
     session.adapter.keep_programs(True)
     try:
         for _ in range(2):
@@ -154,25 +154,25 @@ class Turns:
         self._stack = ExitStack()
         self._found: list[Trace] = []
         self._rounds: dict[Key, set[int]] = {}  # that had a profiled turn
-        self._told = False  # what ran, span by span
+        self._traced = False  # what ran, span by span
         self._kernels: dict[Key, Counter[str]] = {}
         self._confirmed: set[Key] = set()
 
     def expect(self, contender: Contender, kernels: dict[PassName, Counter[str]]) -> None:
-        """What an earlier profile saw of a contender."""
+        """The kernels of a contender in an earlier profile."""
         self._kernels |= {(contender, name): found for name, found in kernels.items()}
 
     def begin(self, request: Begin) -> Begun:
         """Open the profiler."""
         gc.collect()
-        self._rounds, self._told = {}, bool(request.own)
+        self._rounds, self._traced = {}, bool(request.own)
         first = not (self._session.devices and self._session.devices.rank)  # it writes for all
         own = Path(request.own) if request.own and first else None
-        self._found = self._stack.enter_context(self._session.profiler.trace(memory=self._told, own=own))
+        self._found = self._stack.enter_context(self._session.profiler.trace(memory=self._traced, own=own))
         return Begun()
 
     def take(self, request: Turn) -> Turned:
-        """One turn in one pass: as many iterations as asked for, timed by the wall or left to the open profiler."""
+        """One turn in one pass: as many iterations as asked for, with wall-clock times or for the open profiler."""
         session, name = self._session, request.pass_name
         programs = session.prepared(request.contender)
         watch = Stopwatch()
@@ -189,7 +189,7 @@ class Turns:
         return Turned(wall_s=tuple(watch.seconds), page_faults=watch.page_faults)
 
     def _settle(self, programs: Programs, request: Turn) -> None:
-        """Run without taking samples until the neighbour's traces are gone."""
+        """Run without samples until the previous contender no longer interferes."""
         pass_s = self._session.seconds_of(request.contender)[request.pass_name]
         calls = settling(self._session.device, pass_s, request.after_other)
         if request.after_other and not calls:
@@ -203,7 +203,7 @@ class Turns:
         return f"{list(self._rounds).index(key)}:{request.round}:{request.pass_name}"  # the name is for readers
 
     def end(self, request: End) -> Ended:
-        """Close the profiler and sort what it saw into rounds; nothing where it was never opened."""
+        """Close the profiler and sort its iterations into rounds; empty if it was never opened."""
         self._stack.close()
         found, self._found = self._found, []
         if not found:
@@ -220,7 +220,7 @@ class Turns:
         )
 
     def _seen(self, key: Key, rounds: dict[int, list[Iteration]], request: End, trace: Trace) -> Seen:
-        """The rounds of one pass: those that can be true, and why the others cannot."""
+        """The rounds of one pass: the valid ones, and why the others are discarded."""
         count = request.count[key[0].name][key[1]]
         usual = timeline.usual_kernels(each for found in rounds.values() for each in found)
         changed = self._changed(key, usual)
@@ -242,7 +242,7 @@ class Turns:
             communication_s=sent_s,
             hidden_s=hidden_s,
             graph_launches=typical.graph_launches if typical else 0,
-            ran=protocol.ran(trace, typical) if typical and self._told else None,
+            ran=protocol.ran(trace, typical) if typical and self._traced else None,
         )
 
     @property
@@ -271,11 +271,11 @@ Passes = tuple[PassName, ...]
 
 
 MEMORY_SETTLE_S = 0.02  # JAX hands buffers back a moment after the last reference to them is gone
-TOLERANCE = 0.02  # by which saved bytes may differ between allocation events and the buffers themselves
+TOLERANCE = 0.02  # relative difference of saved bytes between allocation events and buffers
 
 
-class Weight(NamedTuple):
-    """Peak of each pass above its start, bytes saved for backward (None without it), the kernels that ran, doubts."""
+class MemoryProfile(NamedTuple):
+    """Peak of each pass above its start, bytes saved for backward (None without it), kernels, warnings."""
 
     peaks: dict[PassName, PassMemory]
     saved_bytes: int | None
@@ -283,7 +283,7 @@ class Weight(NamedTuple):
     notices: tuple[Notice, ...]
 
 
-def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem) -> Weight:
+def measure_memory(session: Session, programs: Programs, passes: Passes, problem: Problem) -> MemoryProfile:
     """One profile with a window for each pass, and one in which what `save` keeps is still alive at the end."""
     with session.profiler.trace(memory=True) as found:
         by_buffers = _windows(session, programs, passes)
@@ -292,18 +292,18 @@ def weigh(session: Session, programs: Programs, passes: Passes, problem: Problem
     kernels = {name: seen[name].kernels for name in passes}
     peaks = {name: _peak(session, programs, trace, seen[name]) for name in passes}
     if passes == ("forward",):
-        return Weight(peaks, None, kernels, ())
-    planned = any(memory.buffer_bytes is not None for memory in peaks.values())  # its events would tell of nothing
+        return MemoryProfile(peaks, None, kernels, ())
+    planned = any(memory.buffer_bytes is not None for memory in peaks.values())  # it has no allocation events
     if planned or not trace.allocations:
-        return Weight(peaks, by_buffers, kernels, ())
+        return MemoryProfile(peaks, by_buffers, kernels, ())
     saved = timeline.peak_and_rest(trace, "save")[1] - output_bytes(problem)
-    return Weight(peaks, saved, kernels, _doubts(saved, by_buffers))
+    return MemoryProfile(peaks, saved, kernels, _doubts(saved, by_buffers))
 
 
 def _peak(session: Session, programs: Programs, trace: timeline.Trace, one: timeline.Iteration) -> PassMemory:
     name, assigned = one.label, programs.assigned(one.label)
     if assigned is None and not trace.allocations:
-        raise RuntimeError(f"{name}: cannot be weighed, there are neither allocation events nor a buffer assignment")
+        raise RuntimeError(f"{name}: memory not measured: no allocation events and no buffer assignment")
     if assigned:
         peak_bytes, planned = assigned.peak_bytes, _planned(assigned, one)
         return PassMemory(peak_bytes=peak_bytes, source=assigned.source, over_time=planned, buffer_bytes=peak_bytes)
@@ -313,7 +313,7 @@ def _peak(session: Session, programs: Programs, trace: timeline.Trace, one: time
 
 
 def _planned(assigned: Assigned, one: timeline.Iteration) -> MemoryCurve:
-    """What of a plan was in use from moment to moment, or why that cannot be told."""
+    """Bytes of the buffer assignment in use over time, or why they are unknown."""
     try:
         levels = planned_memory.planned_levels(assigned, one)
     except planned_memory.Unplaced as error:
@@ -322,7 +322,7 @@ def _planned(assigned: Assigned, one: timeline.Iteration) -> MemoryCurve:
 
 
 def _doubts(saved: int, by_buffers: int | None) -> tuple[Notice, ...]:
-    """Where a framework shows the saved buffers themselves, they must add up to what the allocation events say."""
+    """A warning where the saved buffers do not add up to the allocation events."""
     if by_buffers is None or abs(saved - by_buffers) <= max(TOLERANCE * by_buffers, 2**20):
         return ()
     sizes = {"events_bytes": float(saved), "buffers_bytes": float(by_buffers)}
@@ -330,7 +330,7 @@ def _doubts(saved: int, by_buffers: int | None) -> tuple[Notice, ...]:
 
 
 def _windows(session: Session, programs: Programs, passes: Passes) -> int | None:
-    """Draw the windows; nothing of an earlier one is alive when the next begins."""
+    """Run each pass in its own window; nothing of an earlier window is alive when the next begins."""
     window, block = session.profiler.window, session.adapter.block
     for name in passes:
         if name != "backward":
@@ -351,7 +351,7 @@ def _windows(session: Session, programs: Programs, passes: Passes) -> int | None
 
 
 def settle(session: Session) -> None:
-    """Let the device finish and freed buffers go back."""
+    """Wait for the device, and for freed buffers to be returned."""
     gc.collect()
     session.adapter.block(None)
     time.sleep(MEMORY_SETTLE_S)
@@ -401,17 +401,17 @@ class Session:
             self._seconds[case.contender][name] = min(watch.seconds)
             if not steady:
                 warnings.append(_unsteady(name, watch))
-        weight = weigh(self, programs, request.passes, case.problem)
-        self.turns.expect(case.contender, weight.kernels)
+        memory = measure_memory(self, programs, request.passes, case.problem)
+        self.turns.expect(case.contender, memory.kernels)
         gc.collect()
         gc.freeze()  # what the frameworks and the compiler left behind is never walked again, least of all in a turn
         return Prepared(
             costs=costs,
             seconds=self._seconds[case.contender],
-            memory=weight.peaks,
-            saved_bytes=weight.saved_bytes,
+            memory=memory.peaks,
+            saved_bytes=memory.saved_bytes,
             fused={name: fused for name in request.passes if (fused := programs.fused_attention(name))},
-            warnings=(*weight.notices, *warnings),
+            warnings=(*memory.notices, *warnings),
             contents={name: programs.contents(name) for name in request.passes},
             ran=composing.chosen(composing.find(self.package, case.contender), case.problem, self._inputs),
         )
@@ -442,7 +442,7 @@ class Session:
     ) -> Any:
         """One iteration of a pass, synchronised; ``around`` holds the pass itself, ``before`` comes just before it."""
         block = self.adapter.block
-        # A compiled backward uses its residuals up, so the forward half runs anew, outside.
+        # A compiled backward consumes its residuals, so the forward half runs again before it, outside.
         saved = block(programs.save()) if name == "backward" else None
         before()
         if self.devices:
@@ -453,7 +453,7 @@ class Session:
             return block(programs.forward() if name == "forward" else programs.step())
 
     def evict(self) -> None:
-        """Have the device read and write far more than its last-level cache holds, and wait for it."""
+        """Evict the last-level cache: read and write far more than it holds."""
         if self._flood is None:
             size_bytes = max(FLOOD_BYTES[self.device], OVER_CACHE * (caches.last_level_bytes(self.device) or 0))
             self._flood = self.adapter.put(np.ones(size_bytes // 4, np.float32), "float32")
@@ -468,7 +468,7 @@ class Session:
         return Cost(trace_s=trace_s, compile_s=compile_s, first_call_s=elapsed - trace_s - compile_s), result
 
     def _write(self, result: Any, name: PassName, folder: Path, when: str) -> None:
-        """Leave the numbers for the judge, ``pass.tensor.when``, where they are not those of the first call.
+        """Write the numbers for verification as ``pass.tensor.when``; later ones only where they differ from the first.
 
         Another dtype than the problem's is an error.
         """
@@ -516,7 +516,7 @@ class Session:
         return recompile(self, request)
 
     def resident(self, request: Resident) -> Residents:
-        """Growth of resident memory in the second call of each pass; freed blocks go back at once in this process."""
+        """Growth of resident memory in the second call of each pass; this process returns freed blocks at once."""
         programs = self.programs_of(request.case)
         growth: dict[PassName, int] = {}
         for name in request.passes:

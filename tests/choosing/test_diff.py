@@ -185,8 +185,8 @@ def test_bad_input_is_one_line(results: Results, tmp_path: Path) -> None:
     torn = tmp_path / "torn.jsonl"
     torn.write_bytes(msgspec.json.encode(run()) + b'\n{"kind":"meas')
     assert "torn.jsonl, line 2" in results.refusal(old, torn)
-    assert "there is none" in results.refusal(old, tmp_path / "nowhere")
-    assert "no case in common" in results.refusal(old, results.write(steady(problem(99))))
+    assert "found none" in results.refusal(old, tmp_path / "nowhere")
+    assert "share no measured case" in results.refusal(old, results.write(steady(problem(99))))
     assert "slower,memory,disagreement,failing,missing or none, got 'speed'" in results.refusal(
         old, old, "--fail-on", "speed"
     )

@@ -160,7 +160,7 @@ def test_the_longest_sequence_stands_in_the_answer_where_it_was_looked_for(
         text = said(capsys, results, given)
         assert "sequences up to 9216 (step)" in text
         assert "--max-seq-len finds it" not in text
-    assert "the longest sequences say nothing of time" in refusal(capsys, searched)
+    assert "--max-seq-len results hold no times" in refusal(capsys, searched)
     other = replace(run(), backends=(replace(run().backends[0], device_name="another"),))
     (searched / RECORDS).write_bytes(b"\n".join(map(msgspec.json.encode, (other, found))))
     assert "jax device_name is another" in refusal(capsys, results, searched)
@@ -174,7 +174,7 @@ def test_several_runs_are_one_choice_if_they_belong_together(
     assert "T=256, T=1024, T=4096" in said(capsys, results, more)
     cold = replace(run(), settings=replace(run().settings, cache="cold"))
     assert "cache is cold" in refusal(capsys, results, written(tmp_path / "cold", *ROWS[:1], record=cold))
-    assert "each by itself" in refusal(capsys, results, written(tmp_path / "again", steady(SHORT, COMPILE)))
+    assert "in separate runs" in refusal(capsys, results, written(tmp_path / "again", steady(SHORT, COMPILE)))
 
 
 def test_markdown_holds_the_same(capsys: pytest.CaptureFixture[str], results: Path) -> None:
@@ -190,7 +190,7 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], results: Path
     torn = tmp_path / "torn.jsonl"
     torn.write_bytes(msgspec.json.encode(run()) + b'\n{"kind":"meas')
     assert "torn.jsonl, line 2" in refusal(capsys, torn)
-    assert "there is none" in refusal(capsys, tmp_path / "nowhere")
+    assert "found none" in refusal(capsys, tmp_path / "nowhere")
     nothing = written(tmp_path / "nothing", steady(LONG, JAX, 0.0), steady(LONG, EAGER, 0.0))
     assert "nothing/results.jsonl, line 2" in refusal(capsys, nothing)  # times of 0
     assert "preset=gpt2-small; measured: B=4 T=256" in refusal(capsys, results, "--preset", "gpt2-small")

@@ -84,7 +84,7 @@ def test_a_lost_problem_is_measured_elsewhere(
     kill_node(cluster, hanging(marks) or 0)
     assert program.wait(60) == 0
     assert outcomes(out) == {(f"{name}:eager", length): "ok" for name in NAMES for length in (8, 16, 20)}
-    assert "once more" in (tmp_path / "said").read_text()
+    assert "retrying" in (tmp_path / "said").read_text()
 
 
 @pytest.mark.long

@@ -112,7 +112,7 @@ def test_what_answers_once_asks_for_one_kind(tmp_path: Path, capsys: pytest.Capt
         with pytest.raises(SystemExit) as end:
             main(words)
         assert end.value.code == 2
-        assert "results of 2 kinds of machine (small, large), which are not compared, need a" in capsys.readouterr().err
+        assert "results of 2 kinds of machine (small, large) are not comparable; they need a" in capsys.readouterr().err
 
 
 def test_select_answers_for_each_kind_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,7 +149,7 @@ def test_shards_of_clusters_are_merged_with_their_nodes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("second", "said"),
     [
-        (samples.run(), "measured on is one machine, and nodes of a cluster there"),
+        (samples.run(), "measured on is one machine, not nodes of a cluster"),
         (run(node("a", "large")), "of a is large"),
     ],
     ids=["one machine", "another node of that name"],

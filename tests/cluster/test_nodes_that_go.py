@@ -83,7 +83,7 @@ def swept(monkeypatch: pytest.MonkeyPatch, seen: Sequence[Sequence[Place]], begu
 
 def test_tasks_of_a_vanished_node_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     study = swept(monkeypatch, [[A], [B]], begun=True)
-    assert sum("once more" in text for text in study.said) == len(PLAN.problems)
+    assert sum("retrying" in text for text in study.said) == len(PLAN.problems)
     assert [task.rates for task in Silent.made].count(False) == 2 * len(PLAN.problems)
     assert all(task.cancelled for task in Silent.made)
     assert len(study.rows) == 4
@@ -98,7 +98,7 @@ def test_when_no_node_is_left_problems_fail(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(study.rows) == 4
     assert {type(row) for row in study.rows} == {Failure}
     assert {row.reason for row in study.rows if isinstance(row, Failure)} == {
-        "no node is left that has 2 CPUs; gone: node-a"
+        "no remaining node has 2 CPUs; lost: node-a"
     }
     assert all(task.cancelled for task in Silent.made)
 

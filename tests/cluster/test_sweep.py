@@ -64,4 +64,4 @@ def test_a_node_with_other_source_measures_nothing(cluster: Any, out: Path, monk
     assert main([*arguments(out, "fake:naive"), *on(cluster)]) == 3
     [row] = rows_of(out)
     assert (row.status, row.stage) == ("ERROR", "node")  # type: ignore[union-attr]
-    assert "other source of the program" in row.reason  # type: ignore[union-attr]
+    assert "the program's source on this node" in row.reason  # type: ignore[union-attr]

@@ -65,7 +65,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "processes of one device": ("--process-per-device", ["--process-per-device", "--devices N"]),
     "processes that are there anyway": (
         "--backend torch --variant ring --devices 2 --process-per-device",
-        ["--process-per-device", "torch has a process for each anyway"],
+        ["--process-per-device", "torch always has one per device"],
     ),
     "executor": ("--executor slurm", ["--executor", "local", "ray"]),
     "address without an executor": ("--address head:6379", ["--address", "--executor ray"]),
@@ -102,7 +102,7 @@ def test_a_cluster_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     line = refusal(capsys, ["--executor", "ray", "--address", address])
-    assert f"--address {address}: no Ray cluster answers there" in line
+    assert f"--address {address}: no Ray cluster answers" in line
 
 
 def test_a_gpu_where_there_is_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_a_gpu_that_one_framework_cannot_open(
     monkeypatch.setattr(devices, "has_gpu_node", lambda: True)
     monkeypatch.setattr(devices, "blind_backends", lambda found: [each.home for each in found if each.backend == "jax"])
     line = refusal(capsys, ["--device", "gpu"])
-    assert "--device gpu: jax can open no GPU here; possible: cpu" in line
+    assert "--device gpu: jax cannot open a GPU; possible: cpu" in line
 
 
 def test_out_that_is_not_empty(capsys: pytest.CaptureFixture[str], folder: Path) -> None:

@@ -11,7 +11,7 @@ from compare.cli.main import main
 from compare.results import store
 from compare.schema.records import Measurement
 from compare.worker.protocol import Failed
-from tests.run_fake import GOOD, JudgeHere, arguments, outcomes, row, started_workers, survivors
+from tests.run_fake import GOOD, VerifierHere, arguments, outcomes, row, started_workers, survivors
 
 FAULTS = [
     ("crashes", "CRASH", "prepare", "SIGKILL"),
@@ -70,7 +70,7 @@ def test_a_nan_is_a_disagreement(out: Path) -> None:
     assert outcomes(out)["fake:nan:eager", 8] == "wrong"
 
 
-def test_a_wrong_shape_is_a_bad_row_and_the_others_are_still_judged(out: Path) -> None:
+def test_a_wrong_shape_is_a_bad_row_and_the_others_are_still_verified(out: Path) -> None:
     names = ("fake:naive", "fake:wrong_shape", "fake:slow", "fake2:naive")
     assert main(arguments(out, *names, seq_lens=(8, 16))) in (1, 3)
     survivors(out, "fake:wrong_shape:eager")
@@ -132,7 +132,7 @@ def test_a_second_crash_while_reviving_takes_nobody_else_down(
 
 
 def test_numbers_that_go_wrong_after_the_first_calls_disagree(out: Path) -> None:
-    """What was timed is judged, not only what the first call gave."""
+    """What was timed is verified, not only what the first call gave."""
     assert main(arguments(out, "fake:naive", "fake:drifts", "fake2:naive")) == 1
     assert outcomes(out) == {
         ("fake:naive:eager", 16): "ok",
@@ -142,8 +142,8 @@ def test_numbers_that_go_wrong_after_the_first_calls_disagree(out: Path) -> None
 
 
 def test_a_check_that_fails_leaves_rows_without_verdict_and_says_so(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    died = Failed(status="CRASH", stage="judge", reason="killed by SIGKILL")
-    monkeypatch.setattr(JudgeHere, "ask", lambda *_: died)
+    died = Failed(status="CRASH", stage="verify", reason="killed by SIGKILL")
+    monkeypatch.setattr(VerifierHere, "ask", lambda *_: died)
     main(arguments(out, *GOOD))
     for name in GOOD:
         found = row(out, name)

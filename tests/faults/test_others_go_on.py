@@ -53,9 +53,9 @@ def test_where_the_device_or_the_process_is_gone_they_are_prepared_anew_and_that
     text = said(out, capsys, "fake:naive", f"fake:{faulty}", "fake:slow")
     assert len(list(workers.iterdir())) == 2
     assert [text.count(f"{name}:eager: first calls") for name in NAMES] == [2, 1]
-    assert f"fake:{faulty}:eager took its process down; anew in a fresh one: fake:naive:eager" in text
+    assert f"fake:{faulty}:eager: worker crashed; restarting fake:naive:eager" in text
 
 
 def test_a_crash_between_rounds_says_who_is_prepared_anew(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = said(out, capsys, *NAMES, "fake:late_crash")
-    assert "anew in a fresh process: fake:naive:eager, fake:slow:eager" in text
+    assert "worker restarted; preparing fake:naive:eager, fake:slow:eager" in text

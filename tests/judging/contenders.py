@@ -1,4 +1,4 @@
-"""Contenders as arrays, right and wrong, and the judge on them."""
+"""Contenders as arrays, right and wrong, and their verification."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def save(arrays: Arrays, folder: Path) -> str:
     return str(folder)
 
 
-def judged(
+def verified(
     tmp_path: Path, problem: Problem, contenders: dict[str, Arrays], budget_s: float = 60.0, device: Device = "cpu"
 ) -> dict[str, Agreement]:
     folders = {name: save(arrays, tmp_path / name) for name, arrays in contenders.items()}
-    request = process.Judge(problem=problem, device=device, folders=folders, budget_s=budget_s)
-    return process.judge(request).agreements
+    request = process.Verify(problem=problem, device=device, folders=folders, budget_s=budget_s)
+    return process.verify(request).agreements
 
 
 def wrong_tensors(verdict: Agreement) -> set[str]:

@@ -1,4 +1,4 @@
-"""The judge lets correct results through and catches every way of being wrong that we could think of."""
+"""Verification accepts correct results and catches every way of being wrong that we could think of."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.judging.contenders import (
     WINDOW,
     Mutant,
     errors_of,
-    judged,
     naive,
     one_nan,
     one_row,
     touched,
+    verified,
     wrong_tensors,
 )
 
@@ -35,7 +35,7 @@ from tests.judging.contenders import (
 @pytest.mark.parametrize("mask", ["full", "causal", "window:8", "strided:4"])
 def test_a_correct_naive_agrees(tmp_path: Path, dtype: str, mask: str) -> None:
     problem = replace(PROBLEM, dtype=dtype, mask=mask)
-    verdict = judged(tmp_path, problem, {"naive": naive(problem)})["naive"]
+    verdict = verified(tmp_path, problem, {"naive": naive(problem)})["naive"]
     assert verdict.agrees
     assert {each.tensor for each in verdict.tensors} == ALL
     assert all(0 < each.max_error <= each.allowed_max < 0.1 for each in verdict.tensors)
@@ -45,7 +45,7 @@ def test_a_correct_naive_agrees(tmp_path: Path, dtype: str, mask: str) -> None:
 @pytest.mark.parametrize("shape", [{"kv_len": 24}, {"q_len": 24}, {"kv_heads": 1}, {"kv_heads": 4}], ids=str)
 def test_a_correct_naive_agrees_in_other_shapes(tmp_path: Path, shape: dict[str, int]) -> None:
     problem = replace(PROBLEM, **shape)
-    assert judged(tmp_path, problem, {"naive": naive(problem)})["naive"].agrees
+    assert verified(tmp_path, problem, {"naive": naive(problem)})["naive"].agrees
 
 
 def test_the_truth_itself_agrees(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_the_truth_itself_agrees(tmp_path: Path) -> None:
         exact["forward.out"][b, :, heads] = truth.out.swapaxes(0, 1)
         exact["backward.dq"][b, :, heads] = truth.dq.swapaxes(0, 1)
         exact["backward.dk"][b, :, head], exact["backward.dv"][b, :, head] = truth.dk, truth.dv
-    verdict = judged(tmp_path, PROBLEM, {"exact": exact})["exact"]
+    verdict = verified(tmp_path, PROBLEM, {"exact": exact})["exact"]
     assert verdict.agrees
     assert [each.max_error for each in verdict.tensors] == [0, 0, 0, 0]
 
@@ -102,7 +102,7 @@ MUTANTS: dict[str, tuple[Problem, Mutant, set[str]]] = {
 def test_a_mutant_disagrees_and_only_where_it_is_wrong(tmp_path: Path, name: str) -> None:
     problem, mutate, wrong = MUTANTS[name]
     good = naive(problem)
-    verdicts = judged(tmp_path, problem, {"good": good, "mutant": mutate(problem, good)})
+    verdicts = verified(tmp_path, problem, {"good": good, "mutant": mutate(problem, good)})
     assert not verdicts["mutant"].agrees
     assert wrong_tensors(verdicts["mutant"]) == wrong
     assert verdicts["good"].agrees
@@ -121,14 +121,14 @@ LOW_PRECISION_MUTANTS: dict[str, dict[str, Any]] = {
 def test_low_precision_still_catches_wrong_maths(tmp_path: Path, dtype: str, name: str) -> None:
     problem = replace(PROBLEM, dtype=dtype)
     arrays = {"good": naive(problem), "mutant": naive(problem, **LOW_PRECISION_MUTANTS[name])}
-    verdicts = judged(tmp_path, problem, arrays)
+    verdicts = verified(tmp_path, problem, arrays)
     assert (verdicts["good"].agrees, verdicts["mutant"].agrees) == (True, False)
 
 
 def test_tf32_agrees_where_the_gpu_was_allowed_it(tmp_path: Path) -> None:
     problem = replace(PROBLEM, matmul_precision="tf32")
     arrays = {"tf32": naive(problem, operand=lambda x: keep_bits(x, 10)), "scale": naive(problem, scale=1.01)}
-    verdicts = judged(tmp_path, problem, arrays, device="gpu")
+    verdicts = verified(tmp_path, problem, arrays, device="gpu")
     assert (verdicts["tf32"].agrees, verdicts["scale"].agrees) == (True, False)
 
 
@@ -147,7 +147,7 @@ def test_tf32_that_is_cut_off_agrees_where_tf32_is_allowed_and_is_told(
         "too large, and rounded": {key: x * np.float32(1.003) for key, x in rounded.items()},
     }
     arrays = {"cut": cut, "rounded": rounded, **wrong}
-    verdicts = judged(tmp_path, problem, arrays, device="gpu")
+    verdicts = verified(tmp_path, problem, arrays, device="gpu")
     allowed = precision == "tf32"
     assert {each: verdict.agrees for each, verdict in verdicts.items()} == {
         "cut": allowed,
@@ -173,18 +173,18 @@ RESHAPED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_a_result_of_another_shape_disagrees(tmp_path: Path, name: str) -> None:
     good = naive(PROBLEM)
     reshaped = good | {"forward.out": RESHAPED[name](good["forward.out"])}
-    verdicts = judged(tmp_path, PROBLEM, {"good": good, "reshaped": reshaped})
+    verdicts = verified(tmp_path, PROBLEM, {"good": good, "reshaped": reshaped})
     assert (verdicts["good"].agrees, verdicts["reshaped"].agrees) == (True, False)
 
 
 def test_a_contender_that_left_no_numbers_is_not_said_to_agree(tmp_path: Path) -> None:
-    assert not judged(tmp_path, PROBLEM, {"nothing": {}})["nothing"].agrees
+    assert not verified(tmp_path, PROBLEM, {"nothing": {}})["nothing"].agrees
 
 
 def test_the_largest_gap_to_another_contender_is_named(tmp_path: Path) -> None:
     good = naive(PROBLEM)
     nudged = good | {"forward.out": good["forward.out"] * np.float32(1 + 2**-22)}
-    verdicts = judged(tmp_path, PROBLEM, {"one": good, "same": good, "far": nudged})
+    verdicts = verified(tmp_path, PROBLEM, {"one": good, "same": good, "far": nudged})
     assert [verdicts[name].other for name in ("one", "same")] == ["far", "far"]
     # Relative to the terms of a row, not to their sum: the same where one key is seen, up to a small factor elsewhere.
     assert 2**-22 * 0.8 <= verdicts["one"].other_error <= 2**-22 * 2
@@ -198,19 +198,19 @@ def test_a_row_that_is_zero_may_be_off_by_rounding_only(tmp_path: Path, error: f
     dq = good["backward.dq"].copy()
     assert np.abs(dq[:, 0]).max() < 1e-6
     dq[:, 0] += np.float32(error)
-    assert judged(tmp_path, PROBLEM, {"a": good | {"backward.dq": dq}})["a"].agrees == agrees
+    assert verified(tmp_path, PROBLEM, {"a": good | {"backward.dq": dq}})["a"].agrees == agrees
 
 
 @pytest.mark.parametrize("kind", ["maximum", "root mean square"])
 def test_each_of_the_two_limits_catches_alone(tmp_path: Path, kind: str) -> None:
     good = naive(PROBLEM)
-    limits = errors_of(judged(tmp_path / "good", PROBLEM, {"a": good})["a"], "forward.out")
+    limits = errors_of(verified(tmp_path / "good", PROBLEM, {"a": good})["a"], "forward.out")
     assert 1.5 * limits.allowed_rms < 0.8 * limits.allowed_max
     rows, error = ((1, 5, 1), 1.3 * limits.allowed_max) if kind == "maximum" else (..., 1.3 * limits.allowed_rms)
     wrong = good["forward.out"].astype(np.float64)
     wrong[rows] *= 1 + error
     arrays = {"a": good | {"forward.out": wrong}}
-    found = errors_of(judged(tmp_path / "wrong", PROBLEM, arrays)["a"], "forward.out")
+    found = errors_of(verified(tmp_path / "wrong", PROBLEM, arrays)["a"], "forward.out")
     assert (found.max_error > found.allowed_max) is (kind == "maximum")
     assert (found.rms_error > found.allowed_rms) is (kind != "maximum")
     assert not found.agrees

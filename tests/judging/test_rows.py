@@ -16,7 +16,7 @@ from compare.measure import verification
 from compare.schema.contract import Mask, parse_mask, visible
 from compare.verify.tolerance import spread
 from tests import samples
-from tests.judging.contenders import Arrays, judged, naive, touched, wrong_tensors
+from tests.judging.contenders import Arrays, naive, touched, verified, wrong_tensors
 
 LONG = samples.problem(batch=2, q_len=400, kv_len=400, heads=4, kv_heads=2, head_dim=16, mask="causal")
 MASKS = ["full", "causal", "window:50", "strided:16"]
@@ -78,7 +78,7 @@ def test_rows_alone_are_those_of_the_whole(mask: str, layers: int) -> None:
 def test_a_right_contender_agrees_alone_and_beside_another(tmp_path: Path, mask: str) -> None:
     problem = replace(LONG, mask=mask, dtype="bfloat16", matmul_precision="default")
     other = naive(problem, store=lambda x: x)
-    verdicts = judged(tmp_path, problem, {"one": naive(problem), "other": other}, budget_s=1e-9)
+    verdicts = verified(tmp_path, problem, {"one": naive(problem), "other": other}, budget_s=1e-9)
     assert all(each.agrees and each.checked_slices == 1 for each in verdicts.values())
 
 
@@ -93,7 +93,7 @@ def off(good: Arrays, name: str, position: int) -> Arrays:
 def test_a_wrong_row_that_is_checked_is_found(tmp_path: Path, name: str) -> None:
     rows = oracle.checked_rows(LONG)
     for at in (rows.keys[0], rows.keys[-1]) if name[-1] in "kv" else (5, rows.queries[20], 399):
-        verdict = judged(tmp_path / str(at), LONG, {"one": off(naive(LONG), name, at)})["one"]
+        verdict = verified(tmp_path / str(at), LONG, {"one": off(naive(LONG), name, at)})["one"]
         assert wrong_tensors(verdict) == {name}
 
 
@@ -110,12 +110,12 @@ def test_wrong_gradients_of_keys_that_are_not_checked_show_against_the_others(
     problem = replace(LONG, mask=mask)
     good = naive(problem)
     bad = touched(good, name, lambda array: array[:, 70].__imul__(1.01))
-    verdicts = judged(tmp_path, problem, {"bad": bad, "good": good, "too": good})
+    verdicts = verified(tmp_path, problem, {"bad": bad, "good": good, "too": good})
     assert {name: each.agrees for name, each in verdicts.items()} == {"bad": False, "good": True, "too": True}
 
 
 def test_a_tensor_of_which_no_row_is_checked_has_no_error_to_show(tmp_path: Path) -> None:
-    found = judged(tmp_path, replace(LONG, mask="full"), {"one": naive(replace(LONG, mask="full"))})["one"]
+    found = verified(tmp_path, replace(LONG, mask="full"), {"one": naive(replace(LONG, mask="full"))})["one"]
     assert found.agrees
     assert {each.tensor for each in found.tensors} == {"forward.out", "backward.dq"}
 
@@ -123,8 +123,8 @@ def test_a_tensor_of_which_no_row_is_checked_has_no_error_to_show(tmp_path: Path
 @pytest.mark.parametrize("name", ["forward.out", "backward.dq"])
 def test_a_wrong_row_that_is_not_checked_shows_against_the_others(tmp_path: Path, name: str) -> None:
     good, bad = naive(LONG), off(naive(LONG), name, unchecked_row())
-    assert judged(tmp_path / "alone", LONG, {"bad": bad})["bad"].agrees
-    verdicts = judged(tmp_path, LONG, {"bad": bad, "good": good, "too": good})
+    assert verified(tmp_path / "alone", LONG, {"bad": bad})["bad"].agrees
+    verdicts = verified(tmp_path, LONG, {"bad": bad, "good": good, "too": good})
     assert {name: each.agrees for name, each in verdicts.items()} == {"bad": False, "good": True, "too": True}
 
 

@@ -17,16 +17,16 @@ from tests.judging.contenders import (
     LONGER,
     PROBLEM,
     Arrays,
-    judged,
     naive,
     one_nan,
     save,
     touched,
+    verified,
 )
 
 
 def test_alone_there_is_no_gap(tmp_path: Path) -> None:
-    verdict = judged(tmp_path, PROBLEM, {"alone": naive(PROBLEM)})["alone"]
+    verdict = verified(tmp_path, PROBLEM, {"alone": naive(PROBLEM)})["alone"]
     assert (verdict.other, verdict.other_error, verdict.other_allowed) == (None, None, None)
 
 
@@ -41,7 +41,7 @@ def test_without_time_one_slice_is_checked_and_the_others_against_each_other(tmp
     first, *others = oracle.drawn_slices(LONGER)
     good = naive(LONGER)
     arrays = {"elsewhere": wrong_in(good, others), "there": wrong_in(good, [first]), "good": good, "too": good}
-    verdicts = judged(tmp_path, LONGER, arrays, budget_s=1e-9)
+    verdicts = verified(tmp_path, LONGER, arrays, budget_s=1e-9)
     assert {(each.checked_slices, each.slices) for each in verdicts.values()} == {(1, 4)}
     assert {name: each.agrees for name, each in verdicts.items()} == {
         "elsewhere": False,
@@ -63,7 +63,7 @@ def test_two_roundings_of_the_truth_agree_in_slices_that_were_not_checked(
     shape = samples.problem(batch=128, q_len=q_len, kv_len=kv_len, head_dim=16, mask=mask)
     problem = replace(shape, dtype=dtype, seed=seed)
     late = {name: round_to(array, dtype) for name, array in naive(problem, store=lambda x: x).items()}
-    verdicts = judged(tmp_path, problem, {"often": naive(problem), "once": late}, budget_s=1e-9)
+    verdicts = verified(tmp_path, problem, {"often": naive(problem), "once": late}, budget_s=1e-9)
     assert all(each.agrees and each.checked_slices == checked for each in verdicts.values())
 
 
@@ -72,21 +72,21 @@ def test_last_numbers_that_went_wrong_outside_the_checked_slices_are_found(tmp_p
     _, *others = oracle.drawn_slices(LONGER)
     good = {"forward.out.first": naive(LONGER)["forward.out"]}
     bad = good | {"forward.out.last": wrong_in(naive(LONGER), others)["forward.out"]}
-    verdicts = judged(tmp_path / "beside", LONGER, {"bad": bad, "good": good, "too": good}, budget_s=1e-9)
+    verdicts = verified(tmp_path / "beside", LONGER, {"bad": bad, "good": good, "too": good}, budget_s=1e-9)
     assert {name: each.agrees for name, each in verdicts.items()} == {"bad": False, "good": True, "too": True}
-    assert not judged(tmp_path / "alone", LONGER, {"bad": bad}, budget_s=1e-9)["bad"].agrees
-    assert judged(tmp_path / "good", LONGER, {"good": good}, budget_s=1e-9)["good"].agrees
+    assert not verified(tmp_path / "alone", LONGER, {"bad": bad}, budget_s=1e-9)["bad"].agrees
+    assert verified(tmp_path / "good", LONGER, {"good": good}, budget_s=1e-9)["good"].agrees
 
 
 def test_alone_an_error_outside_the_checked_slices_is_not_seen_unless_it_is_nan(tmp_path: Path) -> None:
     """The limit of a spot check, and why the report says how many slices were checked."""
     _, *others = oracle.drawn_slices(LONGER)
     elsewhere = wrong_in(naive(LONGER), others)
-    assert judged(tmp_path / "alone", LONGER, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
+    assert verified(tmp_path / "alone", LONGER, {"alone": elsewhere}, budget_s=1e-9)["alone"].agrees
     out = naive(LONGER)["forward.out"].copy()
     out[others[0].batch, 0, others[0].kv_head * others[0].group, 0] = np.nan
     nan = naive(LONGER) | {"forward.out": out}
-    assert not judged(tmp_path / "nan", LONGER, {"alone": nan}, budget_s=1e-9)["alone"].agrees
+    assert not verified(tmp_path / "nan", LONGER, {"alone": nan}, budget_s=1e-9)["alone"].agrees
 
 
 def test_slices_are_drawn_by_the_seed() -> None:

@@ -83,7 +83,7 @@ def test_other_settings_devices_and_versions_are_refused(
         "process_per_device is True": replace(record, settings=replace(record.settings, process_per_device=True)),
         "device_name is another": replace(record, backends=(replace(backend, device_name="another"),)),
         "versions is ": replace(record, backends=(replace(backend, versions={"it": "9"}),)),
-        "environment variables is {'XLA_FLAGS': '-x'}, and {} there": replace(
+        "environment variables is {'XLA_FLAGS': '-x'}, not {}": replace(
             record, environment=record.environment | {"inherited": {"XLA_FLAGS": "-x"}}
         ),
         "code is other": replace(record, code="other"),
@@ -106,7 +106,7 @@ def test_contenders_that_never_took_turns_are_not_set_beside_each_other(
     others = {"another": measurement(problem(64), COMPILE), "again": measurement(problem(64), alone=True)}
     for name, row in others.items():
         path = written(tmp_path / name, run(), row)
-        assert "each by itself" in refusal(capsys, halves[0], path, out=tmp_path / "out")
+        assert "in separate runs" in refusal(capsys, halves[0], path, out=tmp_path / "out")
     part = written(tmp_path / "part", run(), measurement(problem(64)))
     assert merge(part, halves[0], out=tmp_path / "out") == 0  # it has nothing that the other has not
 
@@ -132,7 +132,7 @@ def test_what_is_no_result_is_refused(
     empty, torn = tmp_path / "empty", tmp_path / "torn.jsonl"
     empty.mkdir()
     torn.write_bytes(msgspec.json.encode(run()) + b'\n{"kind":"meas')
-    assert "there is none" in refusal(capsys, empty, out=tmp_path / "out")
+    assert "found none" in refusal(capsys, empty, out=tmp_path / "out")
     assert "line 2" in refusal(capsys, torn, out=tmp_path / "out")
 
 

@@ -38,7 +38,7 @@ def test_long_problems_do_not_all_fall_to_one_job() -> None:
 
 
 def test_more_jobs_than_problems_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"--shard 1/2: this sweep has 1 problems to share out"):
+    with pytest.raises(ValueError, match=r"--shard 1/2: this sweep has only 1 problems; use fewer shards"):
         share([PROBLEM], Shard(1, 2), cost)
 
 

@@ -107,7 +107,7 @@ def test_each_number_of_devices_is_asked_for_its_link_and_one_alone_is_not(
         def __init__(self, *_: object) -> None:
             self.devices = 1
 
-        def lay_over(self, devices: int) -> None:
+        def set_devices(self, devices: int) -> None:
             self.devices = devices
 
         def ask_fresh(self, contender: Contender, *_: object) -> Linked | Failed:
@@ -159,7 +159,7 @@ def test_on_one_device_a_shared_variant_gives_way_to_fused(devices: int, fused: 
     runner = OneProcess.__new__(OneProcess)
     runner._missing_mode = lambda contender: None  # type: ignore[method-assign]
     said = runner._refusal(replace(ONE, devices=devices), ring, [ring, alone] if fused else [ring])
-    assert (said == "on one device it runs what torch:fused:eager runs, a contender here") == skipped
+    assert (said == "on one device this is torch:fused:eager, which is measured here") == skipped
     assert skipped or not said
 
 

@@ -112,7 +112,7 @@ def test_a_device_that_hangs_is_waited_for_so_long_and_no_longer(tmp_path: Path)
     contender = parse_contender(f"torch={FAULTY}:hangs")
     case = Case(problem=samples.problem(64, 16, 2, heads=2, kv_heads=2, devices=2), contender=contender)
     fleet = Fleet(settings, tmp_path, lambda _: None)
-    fleet.lay_over(2)
+    fleet.set_devices(2)
     assert fleet.start(contender) is None
     pids = fleet.pids()
     fleet._settings = replace(settings, timeout_s=2.0)

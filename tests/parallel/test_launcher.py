@@ -87,7 +87,7 @@ def test_what_processes_import_before_they_meet_counts_as_importing(monkeypatch:
     monkeypatch.setattr(worker, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(worker, "import_module", slowly)
     monkeypatch.setattr(worker, "pin", lambda threads, place: None)
-    monkeypatch.setattr(worker.ranks, "serve", lambda channel, found, team, obituary: served.append(found))
+    monkeypatch.setattr(worker.ranks, "serve", lambda channel, found, team, failure_path: served.append(found))
     worker.one_of_several(Path("why"), "tests.fake_attn")
     [second] = served
     reply = second.answer(Start(backend="fake", package="tests.fake_attn", python="", device="cpu", threads=1))

@@ -109,7 +109,7 @@ def test_pytorchs_own_is_refused_without_gpus_and_where_the_ring_is(devices: int
         ("ulysses", 3, 2, "2 devices need the query heads to be a multiple of 2, got 3"),
         ("ring", 3, 2, ""),
         ("naive", 3, 2, "runs on one device; 2 devices share allgather, ring, ulysses"),
-        ("ring", 3, 1, "on one device it runs what jax:fused:jit runs, a contender here"),
+        ("ring", 3, 1, "on one device this is jax:fused:jit, which is measured here"),
     ],
 )
 def test_what_several_devices_cannot_share_needs_nobody_to_be_asked(

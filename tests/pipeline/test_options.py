@@ -135,7 +135,7 @@ def test_a_failure_to_close_one_profiler_leaves_no_other_open(out: Path, monkeyp
         reply = ask(self, contender, request)
         if isinstance(request, End) and contender.backend == "fake" and not failed:
             failed.append(request)
-            self.drop(self.seat(contender))
+            self.drop(self.worker(contender))
             return Failed(status="ERROR", stage="end", reason="the trace could not be read")
         return reply
 

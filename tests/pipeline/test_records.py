@@ -148,9 +148,9 @@ def test_rows_are_in_the_file_before_the_next_problem_starts(out: Path, monkeypa
 def test_progress_is_plain_lines_away_from_a_terminal(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(arguments(out, "fake:naive", seq_lens=(8, 16)))
     captured = capsys.readouterr()
-    assert "[1/2] B=2 T=8 N=1 H=8 causal float32 ieee: fake:naive:eager: first calls, check, warm up" in captured.out
+    assert "[1/2] B=2 T=8 N=1 H=8 causal float32 ieee: fake:naive:eager: first calls and warm-up" in captured.out
     assert "[2/2] B=2 T=16" in captured.out
-    assert captured.out.count("rounds 1 to 6") == captured.out.count(": numbers against the float64 oracle") == 2
+    assert captured.out.count("rounds 1 to 6") == captured.out.count(": verifying numbers with the float64 oracle") == 2
     assert "round 2" not in captured.out
     assert "\x1b" not in captured.out + captured.err
     assert "\r" not in captured.out + captured.err

@@ -134,8 +134,8 @@ def test_a_folder_that_cannot_be_written_costs_no_row(out: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["--max-seq-len"], "--max-seq-len looks for a length and times nothing; leave --trace out"),
-        (["--executor", "ray"], "--trace looks at this machine; leave --executor ray out"),
+        (["--max-seq-len"], "--max-seq-len times nothing; leave --trace out"),
+        (["--executor", "ray"], "--trace runs on this machine only; leave --executor ray out"),
     ],
 )
 def test_it_is_refused_where_it_cannot_be(given: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -669,8 +669,8 @@ VERIFICATION = (
     Fault(
         "gradients of keys are not compared",
         "compare/verify/comparison.py",
-        "return all(_held(key, worst, yardstick).agrees for key, worst in errors.items())",
-        'return all(_held(key, worst, yardstick).agrees for key, worst in errors.items() if "dk" not in key)',
+        "return all(_tensor_error(key, worst, tolerance).agrees for key, worst in errors.items())",
+        'return all(_tensor_error(key, worst, tolerance).agrees for key, worst in errors.items() if "dk" not in key)',
         "tests/judging",
     ),
     Fault(
@@ -697,7 +697,7 @@ VERIFICATION = (
     Fault(
         "rows that the oracle leaves out are compared with nobody",
         "compare/verify/process.py",
-        "    comparison.cross_everywhere()\n",
+        "    comparison.compare_everywhere()\n",
         "",
         "tests/judging",
     ),

@@ -117,8 +117,8 @@ def test_what_cannot_be_had_is_said_in_one_line(tmp_path: Path, capsys: pytest.C
     assert "expected some of terminal,markdown" in refusal(capsys, run, "--format", "pdf")
     assert "-o DIR" in refusal(capsys, run, "--format", "markdown,csv")
     assert "writes no file" in refusal(capsys, run, "--format", "terminal", "-o", str(tmp_path / "out"))
-    assert "there is none" in refusal(capsys, str(tmp_path / "nowhere"))
-    assert "expected a folder, and it is a file" in refusal(capsys, run, "-o", str(file))
+    assert "found none" in refusal(capsys, str(tmp_path / "nowhere"))
+    assert "expected a folder, got a file" in refusal(capsys, run, "-o", str(file))
     assert "expected a line of kind 'run'" in refusal(capsys, str(file))
 
 
