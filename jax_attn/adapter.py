@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from compare.backends import Assigned, CompileTimes, Counters, DeviceFacts
 from compare.schema.records import Device, Dtype, Precision
-from compare.worker.clock import Phases
+from compare.worker.pacing import Phases
 from jax_attn import buffers, hlo
 
 PRECISION = {"ieee": "highest", "tf32": "tensorfloat32", "default": None}

@@ -13,7 +13,7 @@ from scipy.stats import t as student
 
 from compare.analysis.notices import worded
 from compare.analysis.times import compared
-from compare.results import processes
+from compare.results import rows as processes
 from compare.schema.records import Measurement, MemoryCurve, Notice
 from compare.stats.estimates import Estimate, device_time, joined, paired_ratio, ratio
 from tests import samples

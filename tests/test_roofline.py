@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from compare.analysis import roofline
 from compare.analysis.roofline import Rates
-from compare.machine import caches
+from compare.machine import memory
 from compare.maths.traffic import Work, work
 from compare.profile.kinds import NOT_NAIVE
 from compare.render import markdown
@@ -239,11 +239,11 @@ def cache(folder: Path, cpu: int, level: int, size: str, shared: str) -> None:
 
 
 def test_the_last_level_counts_each_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caches.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    monkeypatch.setattr(memory.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
     for cpu, shared in enumerate(("0-1", "0-1", "2-3", "2-3")):
         cache(tmp_path, cpu, 2, "1M", str(cpu))
         cache(tmp_path, cpu, 3, "32768K", shared)
-    assert caches.last_level_bytes("cpu", tmp_path) == 2 * 2**25
-    assert caches.last_level_bytes("cpu", tmp_path / "nowhere") is None
+    assert memory.last_level_bytes("cpu", tmp_path) == 2 * 2**25
+    assert memory.last_level_bytes("cpu", tmp_path / "nowhere") is None
     cache(tmp_path / "bad", 0, 3, "much", "0")
-    assert caches.last_level_bytes("cpu", tmp_path / "bad") is None
+    assert memory.last_level_bytes("cpu", tmp_path / "bad") is None

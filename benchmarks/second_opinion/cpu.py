@@ -17,7 +17,7 @@ from compare.backends import Programs
 from compare.profile.timeline import iterations
 from compare.schema.records import PASSES, Case, PassName
 from compare.stats.estimates import Estimate, estimate
-from compare.worker.clock import Stopwatch
+from compare.worker.pacing import Stopwatch
 from compare.worker.session import Session
 
 WARM_UPS, ITERATIONS, PAIRS = 4, 15, 12

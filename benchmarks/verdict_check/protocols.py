@@ -17,7 +17,7 @@ from benchmarks.verdict_check import rules
 from benchmarks.verdict_check.rules import Rule
 from compare.backends import Programs
 from compare.schema.records import PASSES, Device, PassName
-from compare.worker.clock import Stopwatch
+from compare.worker.pacing import Stopwatch
 
 if TYPE_CHECKING:
     from compare.worker.session import Session

@@ -9,16 +9,7 @@ import msgspec
 from compare.analysis import text as fmt
 from compare.analysis.sections import Column, Section, Table, code, number
 from compare.results.rows import by_contender, measurements
-from compare.schema.records import (
-    PASSES,
-    Agreement,
-    Contender,
-    Measurement,
-    PassName,
-    Row,
-    Run,
-    TensorError,
-)
+from compare.schema.records import PASSES, Agreement, Contender, Measurement, PassName, Row, Run, TensorError
 
 ORDER = 80
 TITLE = "Numeric agreement"

@@ -10,17 +10,7 @@ from compare.analysis.sections import Column, Section, Table, code, plain
 from compare.analysis.times import verdict_note
 from compare.backends import BACKENDS
 from compare.results.rows import measurements, outcome_of, status_of
-from compare.schema.records import (
-    MIN_ROUNDS,
-    RESIDENT,
-    DeviceReport,
-    Failure,
-    Measurement,
-    PassResult,
-    Row,
-    Run,
-    Skip,
-)
+from compare.schema.records import MIN_ROUNDS, RESIDENT, DeviceReport, Failure, Measurement, PassResult, Row, Run, Skip
 from compare.stats.estimates import WIDENED_FROM, processes_of, target_half_width
 
 ORDER = 85

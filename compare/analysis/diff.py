@@ -17,8 +17,7 @@ from compare.analysis.notices import worded
 from compare.analysis.sections import Column, Section, Table, number
 from compare.machine.load import BUSY_MACHINE
 from compare.results.merging import EFFORT, circumstances
-from compare.results.processes import FAILED
-from compare.results.rows import outcome_of
+from compare.results.rows import FAILED, outcome_of
 from compare.schema.records import (
     PASSES,
     RESIDENT,

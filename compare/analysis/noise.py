@@ -10,14 +10,7 @@ from compare.analysis import text as fmt
 from compare.analysis.notices import worded
 from compare.analysis.sections import Section, code, plain
 from compare.results.rows import measurements, outcome_of
-from compare.schema.records import (
-    Contender,
-    Measurement,
-    Notice,
-    Problem,
-    Row,
-    Run,
-)
+from compare.schema.records import Contender, Measurement, Notice, Problem, Row, Run
 
 ORDER = 100
 MOST_PROBLEMS = 3  # that a warning names

@@ -36,8 +36,7 @@ from compare.analysis.startup import before, compiles
 from compare.analysis.text import listed
 from compare.machine.load import BUSY_MACHINE
 from compare.measure.search import Reach, at_length
-from compare.results.processes import FAILED
-from compare.results.rows import by_contender, by_problem, measurements
+from compare.results.rows import FAILED, by_contender, by_problem, measurements
 from compare.schema.records import Contender, Measurement, PassName, Problem, Row, Run, Settings, TensorError
 from compare.stats.estimates import WIDENED_FROM, Estimate, device_time, paired_ratio, quotient, wall_time
 from compare.stats.verdicts import NEAR, Verdict, advice, too_near, verdict

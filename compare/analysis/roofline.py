@@ -17,17 +17,7 @@ from compare.analysis.sections import Column, Section, Table, code, number, plai
 from compare.maths.traffic import Work, work
 from compare.profile.kinds import NOT_NAIVE
 from compare.results.rows import measurements
-from compare.schema.records import (
-    Contender,
-    DeviceRate,
-    Dtype,
-    LinkRate,
-    Measurement,
-    PassName,
-    Precision,
-    Row,
-    Run,
-)
+from compare.schema.records import Contender, DeviceRate, Dtype, LinkRate, Measurement, PassName, Precision, Row, Run
 from compare.stats.estimates import device_time, trusted
 from compare.variants import description
 

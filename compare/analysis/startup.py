@@ -10,16 +10,7 @@ import msgspec
 from compare.analysis import text as fmt
 from compare.analysis.sections import Column, Section, Table, code, number
 from compare.results.rows import by_problem, measurements
-from compare.schema.records import (
-    Contender,
-    Cost,
-    DeviceReport,
-    Measurement,
-    PassName,
-    Problem,
-    Row,
-    Run,
-)
+from compare.schema.records import Contender, Cost, DeviceReport, Measurement, PassName, Problem, Row, Run
 from compare.stats.estimates import Estimate, device_time, estimate, trusted, wall_time
 
 

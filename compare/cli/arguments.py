@@ -1,14 +1,29 @@
-"""The options of all commands: names, help, and one-line errors."""
+"""What all commands share: parsers with errors in one line, common arguments, and exit codes."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
+
+from compare.schema.records import Failure, Measurement, Row
+
+OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+REGRESSION = 1
+
+
+def exit_code(rows: Sequence[Row]) -> int:
+    """0: all measured or skipped, out of memory included; 1: a disagreement; 3: a failure, or an unverified row."""
+    if any(isinstance(row, Measurement) and row.agreement and not row.agreement.agrees for row in rows):
+        return DISAGREEMENT
+    failed = any(isinstance(row, Failure) and row.status != "OOM" for row in rows)
+    unverified = any(isinstance(row, Measurement) and row.agreement is None for row in rows)
+    return FAILED if failed or unverified else OK
+
 
 ANSWERS = ("terminal", "markdown")  # formats of an answer
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from compare.analysis import diff
 from compare.analysis.diff import KINDS, Kind
 from compare.analysis.sections import Section
-from compare.cli.arguments import Parser, add_answer_format
-from compare.cli.exit_codes import OK, REGRESSION
+from compare.cli.arguments import OK, REGRESSION, Parser, add_answer_format
 from compare.cli.publishing import answer
 from compare.plan.values import PERCENT
 from compare.results import machines, store

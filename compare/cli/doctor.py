@@ -16,8 +16,7 @@ from rich.text import Text
 
 from compare.analysis.notices import worded
 from compare.backends import BACKENDS, backend, missing_modules
-from compare.cli.arguments import Parser
-from compare.cli.exit_codes import FAILED, OK
+from compare.cli.arguments import FAILED, OK, Parser
 from compare.cli.publishing import Screen
 from compare.machine import load
 from compare.machine.load import Gpu

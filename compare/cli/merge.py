@@ -9,12 +9,11 @@ from pathlib import Path
 
 from compare.cli import options as run_options
 from compare.cli import publishing
-from compare.cli.arguments import Parser, add_results
-from compare.cli.exit_codes import exit_code
+from compare.cli.arguments import Parser, add_results, exit_code
 from compare.cli.run import create
 from compare.machine.environment import printable
 from compare.results import merging
-from compare.results.processes import joined
+from compare.results.rows import joined
 from compare.results.store import RESULTS, Log
 
 

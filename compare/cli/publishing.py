@@ -13,7 +13,7 @@ from compare.analysis import circumstances, kernels, times
 from compare.analysis.sections import Section
 from compare.measure import traces
 from compare.plan.values import Format
-from compare.render import csv_table, markdown, markdown_pictures, markdown_text, markdown_traces, terminal
+from compare.render import csv_table, markdown, markdown_text, terminal
 from compare.render.markdown_text import escape
 from compare.results import machines, store
 from compare.schema.records import Row, Run
@@ -90,9 +90,9 @@ def files_of(run: Run, rows: Sequence[Row], out: Path, formats: Collection[Forma
     """The files of rows that may all be compared; ``kind``: of which machines they are."""
     drawn = pictures(run, rows) if PICTURED & set(formats) else []
     if "markdown" in formats:
-        write_pictures(drawn, out / markdown_pictures.FOLDER)
+        write_pictures(drawn, out / markdown.PICTURE_FOLDER)
     problems = [row.problem for row in times.first(rows, markdown.SHOWN)]
-    kept = markdown_traces.traced(traces.filed(problems, out))
+    kept = markdown.traced(traces.filed(problems, out))
     missing = {name: lacking(name) for name in FILES if name in formats}
     for name in missing:
         if not missing[name]:
@@ -119,7 +119,7 @@ def text(
 
         return html.render(run, rows, [(each.name, each.title, each.caption, each.svg) for each in drawn], kept)
     named = [(each.name, each.title, each.caption) for each in drawn]
-    page = markdown.render(run, rows, markdown_pictures.pictured(named), kept)
+    page = markdown.render(run, rows, markdown.pictured(named), kept)
     return f"**{escape(kind)}**\n\n{page}" if kind else page
 
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from compare.analysis.text import one_line, plural
 from compare.cli import publishing
-from compare.cli.arguments import Parser, add_results
-from compare.cli.exit_codes import OK
+from compare.cli.arguments import OK, Parser, add_results
 from compare.cli.publishing import FILES, Screen
 from compare.machine.environment import printable
 from compare.plan.values import FORMATS, Format, formats
-from compare.results import machines, merging, processes, store
+from compare.results import machines, merging, store
+from compare.results import rows as processes
 from compare.schema.records import Row, Run
 
 MOST_FAULTS = 10  # that are named one by one

@@ -11,8 +11,7 @@ from typing import Any
 from compare.__version__ import VERSION
 from compare.backends import BACKENDS
 from compare.cli import options as given_options
-from compare.cli.arguments import Parser
-from compare.cli.exit_codes import BAD_INPUT, INTERRUPTED, OK, exit_code
+from compare.cli.arguments import BAD_INPUT, INTERRUPTED, OK, Parser, exit_code
 from compare.plan.cases import Plan
 from compare.plan.presets import PRESETS
 from compare.plan.values import PERCENT, SECONDS, mask, shard, whole

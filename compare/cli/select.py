@@ -12,13 +12,13 @@ from compare.analysis import mix, recommend
 from compare.analysis.mix import Goal
 from compare.analysis.recommend import Job, choices
 from compare.analysis.sections import Section
-from compare.cli.arguments import Parser, add_answer_format, add_results
-from compare.cli.exit_codes import OK
+from compare.cli.arguments import OK, Parser, add_answer_format, add_results
 from compare.cli.publishing import answer
 from compare.measure import search
 from compare.plan.presets import PRESETS
 from compare.plan.values import size
-from compare.results import machines, merging, processes
+from compare.results import machines, merging
+from compare.results import rows as processes
 from compare.schema.records import Run
 
 TITLE = "Recommendation"

@@ -30,7 +30,8 @@ from compare.measure.runner import Runner, failed_logs
 from compare.plan import cases
 from compare.plan.cases import Plan
 from compare.render import terminal
-from compare.results import processes, store
+from compare.results import rows as processes
+from compare.results import store
 from compare.schema.records import SCHEMA_VERSION, DeviceRate, DeviceReport, LinkRate, Node, Problem, Row, Run
 
 

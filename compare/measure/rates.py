@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from compare.machine import caches, environment
+from compare.machine import environment, memory
 from compare.measure.workers import Fleet
 from compare.plan.cases import Plan
 from compare.schema.records import Device, DeviceRate, Link, Linked, LinkRate, Problem, Product, Rate, Rated
@@ -67,7 +67,7 @@ def product(device: Device, problem: Problem) -> Product:
 
 def stream_bytes(device: Device) -> int:
     """The size of an array that no cache holds."""
-    cache = caches.cpu_bytes() if device == "cpu" else None
+    cache = memory.cpu_bytes() if device == "cpu" else None
     return min(MOST_STREAM_BYTES, max(STREAM_BYTES[device], OVER_CACHE * (cache or 0)))
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from compare.results import processes
+from compare.results import rows as processes
 from compare.schema.records import (
     PASSES,
     SCHEMA_VERSION,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from compare.machine import caches
+from compare.machine import memory
 from compare.profile import timeline
 from compare.profile.timeline import Iteration
 from compare.schema.records import ITEM_BYTES, Device, DeviceRate, Dtype, Precision, Product, Rate
-from compare.worker.clock import Stopwatch
+from compare.worker.pacing import Stopwatch
 from compare.worker.protocol import Finding, Result
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def measured(session: Session, request: Rate) -> Iterator[DeviceRate]:
                 unknown,
                 copy_bytes_per_s=size_bytes / copying.fastest_s,
                 matmul_flops_per_s=flops / multiplying.fastest_s,
-                cache_bytes=caches.last_level_bytes(session.device),
+                cache_bytes=memory.last_level_bytes(session.device),
                 scatter=scatter,
                 scattered=scattered,
             )

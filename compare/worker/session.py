@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from compare.backends import Adapter, Assigned, Programs
-from compare.machine import caches
+from compare.machine import memory as caches
 from compare.machine.memory import ResidentGrowth, data_bytes
 from compare.maths.prediction import output_bytes
 from compare.profile import timeline
@@ -29,8 +29,7 @@ from compare.schema import records
 from compare.schema.records import Cache, Case, Contender, Cost, Device, MemoryCurve, Notice, PassName, Problem
 from compare.worker import composing, protocol
 from compare.worker import memory as planned_memory
-from compare.worker.clock import Stopwatch
-from compare.worker.pacing import SETTLE_S, settling
+from compare.worker.pacing import SETTLE_S, Stopwatch, settling
 from compare.worker.protocol import (
     Begin,
     Begun,

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from compare.analysis import diff
 from compare.analysis.diff import THRESHOLDS, Pair, changed, device_changes, pair, pairs
-from compare.results import processes
-from compare.results.processes import FAILED
+from compare.results import rows as processes
+from compare.results.rows import FAILED
 from compare.results.store import lines, read
 from compare.schema.records import RESIDENT, Measurement, Notice, PassName, Row
 from compare.stats.estimates import Estimate

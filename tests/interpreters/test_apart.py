@@ -13,7 +13,8 @@ from compare.analysis import kernels, scaling, solutions, startup
 from compare.analysis.diff import differences
 from compare.analysis.text import names_of
 from compare.cli.main import main
-from compare.results import merging, processes
+from compare.results import merging
+from compare.results import rows as processes
 from compare.results.store import RESULTS, Log
 from compare.schema.records import Contender, Cost, DeviceRate, Run
 from compare.stats import verdicts

@@ -776,7 +776,7 @@ RUNS = (
     ),
     Fault(
         "a disagreement has exit code 0",
-        "compare/cli/exit_codes.py",
+        "compare/cli/arguments.py",
         "OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130",
         "OK, DISAGREEMENT, BAD_INPUT, FAILED, INTERRUPTED = 0, 0, 2, 3, 130",
         "tests/pipeline/test_records.py",

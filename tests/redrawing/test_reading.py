@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from compare.cli.main import main
 from compare.measure import search
 from compare.render import csv_table, html, markdown
-from compare.results import processes, store
+from compare.results import rows as processes
+from compare.results import store
 from compare.results.store import RESULTS
 from compare.schema.records import SCHEMA_VERSION, Line
 from tests import samples

@@ -10,7 +10,7 @@ from compare.analysis.curves import Family
 from compare.analysis.roofline import Reached
 from compare.analysis.times import compared
 from compare.maths import prediction
-from compare.render.plots import costs, heat, inside, lines, style, trade
+from compare.render.plots import heat, inside, lines, style, trade
 from compare.render.plots.style import Look, Picture
 from compare.schema.records import RESIDENT, Contender, Measurement, PassName, Row, Run
 
@@ -30,7 +30,7 @@ def _draw(run: Run, rows: Sequence[Row]) -> list[Picture]:
     for at, family in enumerate(curves.families(rows)[:MOST_FAMILIES]):
         found += of_family(run, family, looks, f"-{at + 1}" if at else "")
     found += [
-        costs.draw(startup.startups(rows, run.backends), devices(run)),
+        lines.draw_costs(startup.startups(rows, run.backends), devices(run)),
         trade.draw(curves.fronts(rows), looks, devices(run)),
         inside.draw(curves.panels(rows), looks, devices(run)),
     ]
