@@ -67,7 +67,7 @@ def remedies_table() -> str:
             ratios = [solutions.time(each, "step").replace("*", "\\*"), solutions.share(each.peak)]
             error = f"{each.worst.max_error:.1e}" if each.worst else "–"
             time = f"{fmt.time(device_time(each.row.passes['step']))} ms"
-            lines.append("| " + " | ".join([", ".join(each.remedies), name, time, *ratios, error]) + " |")
+            lines.append("| " + " | ".join([", ".join(each.names), name, time, *ratios, error]) + " |")
     return "\n".join([*lines, "", f"The whole report: [{REMEDIES}/report.md]({REMEDIES}/report.md).", ""])
 
 

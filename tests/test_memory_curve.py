@@ -142,7 +142,7 @@ SMALL = problem(LENGTH, WIDTH, BATCH, mask="causal")
 TENSOR, MATRIX = BATCH * LENGTH * WIDTH * 4, BATCH * LENGTH * LENGTH * 4
 
 
-def weighed(backend: str, variant: str) -> weighing.MemoryProfile:
+def measured_peak(backend: str, variant: str) -> weighing.MemoryProfile:
     """Memory measured in one process."""
     session = Session(f"{backend}_attn", "cpu", 2)
     contender = Contender(backend=backend, variant=variant, mode={"jax": "jit", "torch": "eager"}[backend])
@@ -160,7 +160,7 @@ def climbs(curve: MemoryCurve, over_bytes: int) -> int:
 
 @pytest.mark.parametrize(("variant", "times"), [("naive", 1), ("checkpoint", 2), ("fused", 0)])
 def test_in_torch_the_matrix_outlives_the_forward_half_unless_it_is_checkpointed(variant: str, times: int) -> None:
-    weight = weighed("torch", variant)
+    weight = measured_peak("torch", variant)
     for memory in weight.peaks.values():
         assert memory.over_time.peak_bytes == memory.peak_bytes
         assert memory.over_time.source == "Kineto allocation events"
@@ -168,7 +168,7 @@ def test_in_torch_the_matrix_outlives_the_forward_half_unless_it_is_checkpointed
 
 
 def test_in_jax_the_plan_is_followed_while_its_ops_run() -> None:
-    weight = weighed("jax", "naive")
+    weight = measured_peak("jax", "naive")
     for name, memory in weight.peaks.items():
         curve = memory.over_time
         assert curve.reason == ""

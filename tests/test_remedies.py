@@ -31,7 +31,7 @@ def test_a_contender_of_the_same_problem_is_compared_within_rounds() -> None:
     half = {name: replace(each, device_s=tuple(s / 2 for s in each.device_s)) for name, each in base.passes.items()}
     fast = replace(base, contender=of("fused"), passes=half, saved_bytes=base.saved_bytes and base.saved_bytes // 10)
     found = solved(base, fast)["jax:fused:jit", "causal", "float32"]
-    assert (found.remedies, found.function, found.paired) == (("FlashAttention",), "the same", True)
+    assert (found.names, found.function, found.paired) == (("FlashAttention",), "the same", True)
     assert found.times["step"].median == pytest.approx(0.5)
     assert found.times["step"].half_width < 1e-9  # noise that both share cancels
     assert found.saved == pytest.approx(0.1)
@@ -42,7 +42,7 @@ def test_another_dtype_is_another_problem_and_its_ratio_has_both_intervals() -> 
     base = measurement(CAUSAL, JAX, 4e-3, jitter=0.2)
     narrow = measurement(replace(CAUSAL, dtype="bfloat16", matmul_precision="default"), JAX, 2e-3, jitter=0.2)
     found = solved(base, narrow)["jax:naive:jit", "causal", "bfloat16"]
-    assert (found.remedies, found.function, found.paired) == (("mixed precision",), "a rounding", False)
+    assert (found.names, found.function, found.paired) == (("mixed precision",), "a rounding", False)
     alone = estimates.device_time(narrow.passes["step"])
     assert found.times["step"].median == pytest.approx(0.5, rel=0.1)
     assert found.times["step"].half_width > alone.half_width
@@ -55,7 +55,7 @@ def test_a_sparse_variant_is_another_function_against_dense_causal_attention() -
     found = solved(*rows)
     assert set(found) == {("jax:window:jit", "window:64", "float32")}  # the dense one under the mask is no remedy
     [only] = found.values()
-    assert (only.function, only.base.problem, only.remedies) == ("another", CAUSAL, ("sparse attention",))
+    assert (only.function, only.base.problem, only.names) == ("another", CAUSAL, ("sparse attention",))
     assert only.times["forward"].median == pytest.approx(0.1, rel=0.01)
 
 
@@ -89,7 +89,7 @@ def test_under_a_sparse_mask_only_what_does_not_hold_all_scores_is_a_way_out() -
     rows = [measurement(CAUSAL), measurement(CAUSAL, EAGER), measurement(masked, flash)]
     rows += [measurement(masked, of(name)) for name in names]
     rows += [replace(measurement(masked, of("fused")), ran="fused_chunked")]
-    found = {each.row.contender.variant: each.remedies for each in solutions.solutions(rows)}
+    found = {each.row.contender.variant: each.names for each in solutions.solutions(rows)}
     skipping = ("FlashAttention", "sparse attention", "mixed precision")
     assert found == {
         "fused_chunked": skipping,
@@ -122,7 +122,7 @@ def test_without_a_base_there_is_no_section() -> None:
     assert solutions.sections(samples.run(), [measurement(CAUSAL)]) == []
 
 
-def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.MemoryProfile:
+def measured_peak(backend: str, variant: str, mode: str, where: Problem) -> weighing.MemoryProfile:
     """What the backward pass and the step of one contender hold."""
     session = Session(f"{backend}_attn", "cpu", 1)
     programs = session.programs_of(Case(problem=where, contender=of(variant, backend, mode)))
@@ -136,7 +136,7 @@ def weighed(backend: str, variant: str, mode: str, where: Problem) -> weighing.M
 def test_a_stack_that_checkpoints_holds_one_layers_scores(backend: str, mode: str) -> None:
     """Also the proof that XLA did not undo it: the peak of the program says so, not only what is saved."""
     where = problem(512, 16, 2, mask="causal", layers=6)
-    plain, again = (weighed(backend, variant, mode, where) for variant in ("naive", "checkpoint"))
+    plain, again = (measured_peak(backend, variant, mode, where) for variant in ("naive", "checkpoint"))
     matrix, layer = 2 * 512 * 512 * 4, 2 * 512 * 16 * 4
     assert plain.saved_bytes
     assert again.saved_bytes

@@ -172,7 +172,7 @@ def timing_notes(rows: Sequence[Row], same_within: float) -> list[str]:
         "output. MB = 10^6 bytes.",
         "On a GPU, XLA's programs allocate cuBLAS workspaces (tens of MB) inside a pass. PyTorch keeps one from its "
         "first product on.",
-        f"Peaks are by {weighed_by(measured)}."
+        f"Peaks are by {peak_sources(measured)}."
         + RESIDENT_NOTE * any(each.peak_source == RESIDENT for row in measured for each in row.passes.values()),
         "Error / allowed: the tensor whose error is nearest to its tolerance, compared with the float64 oracle.",
         "Not timed: making inputs, copies to and from the device, compiling, warm-up and verification.",
@@ -204,7 +204,7 @@ def peak(passes: Iterable[PassResult]) -> str:
     return ("≈" if highest.peak_source == RESIDENT else "") + fmt.megabytes(highest.peak_bytes)
 
 
-def weighed_by(rows: Sequence[Measurement]) -> str:
+def peak_sources(rows: Sequence[Measurement]) -> str:
     """Who says what the peaks are, and for how many passes."""
     sources = Counter((row.contender.home, each.peak_source) for row in rows for each in row.passes.values())
     found = [f"{source} ({name}, {fmt.plural(count, 'pass', 'passes')})" for (name, source), count in sources.items()]

@@ -72,7 +72,7 @@ def check(old: tuple[Path, Run], new: tuple[Path, Run]) -> list[Difference]:
     found = differences(old[1], new[1])
     told = "; ".join(each.words for each in found if not each.may_be)
     if told:
-        raise ValueError(f"{new[0]} cannot be held against {old[0]}, as more than versions differs: {told}")
+        raise ValueError(f"{new[0]} is not comparable with {old[0]}: settings differ ({told})")
     return found
 
 
@@ -164,12 +164,12 @@ def _numbers(old: Measurement, new: Measurement) -> Pair:
     """Whether the numbers can be trusted in both, and whether the same was timed."""
     found = Pair(old.problem, old.contender, {}, {})
     if not trusted(new):
-        reason = "its numbers disagree" if new.agreement else "its numbers were not judged"
+        reason = "its numbers disagree" if new.agreement else "its numbers were not verified"
         return replace(found, lost="disagreement" if new.agreement and trusted(old) else None, reason=reason)
     if not trusted(old):
         return replace(found, reason="its numbers agree now")
     if old.alone != new.alone:
-        return replace(found, reason="had the device to itself in one of the runs")
+        return replace(found, reason="was measured alone in one of the runs")
     if failures := failed(new)[len(failed(old)) :]:
         return replace(found, lost="failing", reason="; ".join(failures))
     gone = [name for name in old.passes if name not in new.passes]
@@ -270,8 +270,8 @@ NOTE = (
     "side; SAME: within it; UNDECIDED: the rest. Bytes are counts: MORE, LESS beyond the threshold."
 )
 MACHINE = (
-    "The device itself did not run alike: {what} at {ratio} of the old rate. What changes with it is the machine's "
-    "doing and not a version's."
+    "Device throughput changed between the runs: {what} at {ratio} of the old rate. Times that changed with it are due "
+    "to the machine, not to a version."
 )
 
 

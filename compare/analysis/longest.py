@@ -16,7 +16,7 @@ from compare.schema.records import Problem, Run
 TITLE = "How long a sequence fits"
 COLUMNS = (Column("contender"), Column("pass"), number("longest T"), number("scores", "GB"), Column("what stopped it"))
 NOTE = (
-    "The longest sequence of which one iteration of a pass ran, with the device to itself. The length grew fourfold "
+    "The longest sequence of which one iteration of a pass ran, alone on the device. The length grew fourfold "
     "until one did not fit, then was bisected to 1/32 of it or 128 positions. Scores: one B x N x T x T matrix at that "
     "length. Time was not measured."
 )

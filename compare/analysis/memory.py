@@ -13,7 +13,7 @@ from compare.analysis import circumstances
 from compare.analysis import text as fmt
 from compare.analysis.mix import labels
 from compare.analysis.sections import Column, Section, Table, code, number
-from compare.analysis.solutions import FLASH, for_least_memory, remedies_of, solution_of
+from compare.analysis.solutions import FLASH, for_least_memory, solution_of, solutions_of
 from compare.analysis.text import listed
 from compare.maths import prediction
 from compare.results.rows import by_contender, measurements, outcome_of, peak_bytes
@@ -101,14 +101,14 @@ Group = tuple[Problem, str]  # what the points of one curve share: the rest of t
 Point = tuple[Group, int, int]  # the group that the point belongs to, its place on the axis, its bytes
 
 
-def weighed(row: Measurement, name: PassName) -> tuple[int | None, str]:
+def measured_peak(row: Measurement, name: PassName) -> tuple[int | None, str]:
     """The peak of a pass, and who says so: two ways of weighing never make one curve."""
     return peak_bytes(row, name), row.passes[name].peak_source if name in row.passes else ""
 
 
 QUANTITIES: dict[str, Callable[[Measurement], tuple[int | None, str]]] = {
-    "forward peak": lambda row: weighed(row, "forward"),
-    "backward peak": lambda row: weighed(row, "backward"),
+    "forward peak": lambda row: measured_peak(row, "forward"),
+    "backward peak": lambda row: measured_peak(row, "backward"),
     "saved": lambda row: (row.saved_bytes, ""),
 }
 
@@ -237,7 +237,7 @@ def ways_at(
     stuck: dict[Problem, list[Contender]] = {}
     for row in filter(too_large, group):
         stuck.setdefault(row.problem, []).append(row.contender)
-    found = [row for row in group if isinstance(row, Measurement) and remedies_of(row) and fits(row)]
+    found = [row for row in group if isinstance(row, Measurement) and solutions_of(row) and fits(row)]
     tried = any(solution_of(row) == FLASH for row in group)
     for problem, contenders in stuck.items():
         yield WayOut(problem, tuple(contenders), tuple(for_least_memory(found)), tried)
@@ -271,7 +271,7 @@ def fitting_words(row: Measurement, instead_of: Problem) -> str:
     """A contender that fits, its dtype if that is another one, and its peak."""
     dtype = f" {row.problem.dtype}" if row.problem.dtype != instead_of.dtype else ""
     peak = circumstances.peak(row.passes.values())
-    return f"{code(row.contender.name)}{dtype} ({' and '.join(remedies_of(row))}, peak {peak} MB)"
+    return f"{code(row.contender.name)}{dtype} ({' and '.join(solutions_of(row))}, peak {peak} MB)"
 
 
 METHOD = (

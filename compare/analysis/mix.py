@@ -127,7 +127,7 @@ def objection(row: Row | None, goal: Goal, limit_bytes: int | None) -> str:
     if fused.intersection(names):
         return "called naive, but its compiler fused it"
     if row.alone:
-        return "had the device to itself, so it took no turns with the others"
+        return "was measured alone, not in turns with the others"
     if limit_bytes is not None and peak_bytes(row, goal) > limit_bytes:
         return OVER_LIMIT
     return ""

@@ -31,7 +31,7 @@ from compare.analysis.mix import (
 )
 from compare.analysis.notices import worded
 from compare.analysis.sections import Column, Section, Table, number
-from compare.analysis.solutions import FLASH, remedies_of
+from compare.analysis.solutions import FLASH, solutions_of
 from compare.analysis.startup import before, compiles
 from compare.analysis.text import listed
 from compare.machine.load import BUSY_MACHINE
@@ -58,9 +58,10 @@ class Job(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """One contender over the whole mix: seconds (bytes where the goal is memory), and their ratio to the leader's.
 
-    ``wall``: the ratio by the wall clock, which holds Python and launches too.  ``after``: a contender whose compiling
+    ``wall``: the ratio of wall-clock times, with Python and launches.  ``after``: a contender whose compiling
     had warmed the compiler.
-    ``gain_s``: what compiling saves each time the mix runs, by the wall, beside ``against``, which compiles nothing.
+    ``gain_s``: what compiling saves each time the mix runs, in wall-clock time, beside ``against``, which compiles
+    nothing.
     """
 
     contender: Contender
@@ -367,7 +368,7 @@ def heaviest(found: Choice) -> str:
 
 
 def answer(found: Choice, reaches: Sequence[Reach]) -> str:
-    """Whom to take, by how much, how sure and at what cost; or why nobody is named."""
+    """The recommendation: by how much, how sure and at what cost; or why there is none."""
     if not found.standings:
         return "No contender can be compared over the whole of this mix."
     leader, *others = found.standings
@@ -405,14 +406,14 @@ def failures(found: Choice) -> Iterable[str]:
 
 
 def by_the_wall(found: Choice) -> Iterable[str]:
-    """Who is ahead of the leader by the wall clock."""
+    """Who is ahead of the leader in wall-clock time."""
     leader, settings = found.standings[0].contender, found.job.settings
     for each in found.standings:
         if each.wall is None or found.job.goal == "memory" or too_near(each.wall, each.contender, leader, settings):
             continue
         if verdict(each.wall, settings.same_within) == "FASTER":
             yield (
-                f"By the wall clock, which holds Python and launches too, {each.contender.name} takes only "
+                f"In wall-clock time, with Python and launches, {each.contender.name} takes only "
                 f"{fmt.ratio(each.wall)} as long as {leader.name}."
             )
 
@@ -436,10 +437,7 @@ def decided_by(found: Choice) -> str:
     if each.ratio is None:
         return ""
     if found.job.goal == "memory":
-        return (
-            "What stands in for a count here is growth of resident memory, which varies by tens of percent from "
-            "process to process: no winner by less."
-        )
+        return "Peak is growth of resident memory, accurate to tens of percent: a smaller difference has no winner."
     if too_near(each.ratio, each.contender, leader.contender, found.job.settings):
         return (
             "On a CPU two processes of the same program differ by about a percent for as long as they live: "
@@ -490,7 +488,7 @@ def compiling(each: Standing) -> str:
         return spent
     if each.pays_after is None:
         lost = f"takes {fmt.duration(-each.gain_s)} longer" if each.gain_s else "is no shorter"
-        return f"{spent}, which never pays beside {each.against.name}: by the wall clock the mix {lost}"
+        return f"{spent}, which never pays beside {each.against.name}: in wall-clock time the mix {lost}"
     return f"{spent}, paid after {fmt.roughly(max(each.pays_after, 1))} runs of the mix beside {each.against.name}"
 
 
@@ -527,8 +525,8 @@ def search_pass(found: Choice) -> PassName:
 
 
 INTERPOLATED = (
-    "Certain is between which measured lengths two change places. The interval of the interpolated length is that of "
-    "the ratios alone, as if their logarithm ran straight: a length measured in between tells more."
+    "The crossover lies between two measured lengths. The interpolated value assumes a straight line in log-log space; "
+    "measure a length in between to confirm it."
 )
 COLUMNS = (
     Column("contender"),
@@ -551,7 +549,7 @@ def _of(
 ) -> list[Section]:
     apart = chosen_apart(next(iter(found.job.mix)))
     own = [row for row in rows if chosen_apart(row.problem) == apart]
-    flips = [*elsewhere(found, own), *along(found, own)]
+    crossovers = [*elsewhere(found, own), *along(found, own)]
     return [
         Section(heading(found, run), [answer(found, reaches)]),
         Section(
@@ -559,7 +557,7 @@ def _of(
             [mix_words(found)],
             [Table(COLUMNS, [line(each, found) for each in found.standings])],
         ),
-        Section("Where the choice flips", points=flips),
+        Section("Crossover", points=crossovers),
         Section("In another precision", points=[*precisions(found, others)]),
         Section("On another number of devices", points=[*on_devices(found, others)]),
         Section("Left out", points=[*left_out(found), *fitting(found, rows)]),
@@ -599,7 +597,7 @@ def spread(ratios: Sequence[float]) -> str:
 
 
 def along(found: Choice, rows: Sequence[Row]) -> Iterable[str]:
-    """Where along the sequence the leader and each other contender change places."""
+    """At which lengths another contender overtakes the leader."""
     contenders = [each.contender for each in found.standings]
     within = found.job.settings.same_within
     never: dict[str, list[str]] = {}
@@ -694,8 +692,8 @@ def missing(found: Choice, others: Sequence[Choice], run: Run, reaches: Sequence
         lacking = [replace(each, dtype=own.dtype, matmul_precision=own.matmul_precision) for each in theirs]
         yield f"{labels([*dict.fromkeys(lacking)])}, as in another precision"
     measured = [row for each in found.standings for row in each.rows]
-    if measured and not any(FLASH in remedies_of(row) for row in measured):
-        yield f"{FLASH}: none of it stands here; --variant fused measures each framework's own"
+    if measured and not any(FLASH in solutions_of(row) for row in measured):
+        yield f"{FLASH}: not measured; --variant fused measures each framework's own"
     if run.settings.processes == 1:
         yield "other processes: each framework ran in one, and another may choose other kernels (--processes)"
     if not any(of(reaches, each, found) for each in found.standings):
@@ -705,4 +703,4 @@ def missing(found: Choice, others: Sequence[Choice], run: Run, reaches: Sequence
         yield f"without disturbance, as these warnings of the compared rows say: {counts(noted)}; the report has them"
     sources = {row.passes[name].peak_source for row in measured for name in row.passes}
     if found.job.goal == "memory" and len(sources) > 1:
-        yield f"peaks in one way: {circumstances.weighed_by(measured)}"
+        yield f"peaks in one way: {circumstances.peak_sources(measured)}"

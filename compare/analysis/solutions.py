@@ -38,7 +38,7 @@ class Solution(msgspec.Struct, frozen=True):
 
     row: Measurement
     base: Measurement
-    remedies: tuple[str, ...]
+    names: tuple[str, ...]
     function: SameFunction
     times: dict[PassName, Estimate]
     paired: bool
@@ -56,7 +56,7 @@ def solution_of(row: Row) -> str:
     return found.solution
 
 
-def remedies_of(row: Measurement) -> tuple[str, ...]:
+def solutions_of(row: Measurement) -> tuple[str, ...]:
     """The names of the solutions that a row applies; none for plain naive attention in float32.
 
     None either for a variant that stores all scores under a sparse mask: another function, and no memory is saved.
@@ -87,7 +87,7 @@ def solutions(rows: Iterable[Row]) -> list[Solution]:
     for row in known:
         if row.contender.variant == "naive" and row.problem.dtype == "float32":
             bases.setdefault(_sizes(row), []).append(row)
-    found = ((row, base_of(row, bases.get(_sizes(row), ())), remedies_of(row)) for row in known)
+    found = ((row, base_of(row, bases.get(_sizes(row), ())), solutions_of(row)) for row in known)
     return [solution(row, base, named) for row, base, named in found if base is not None and named]
 
 
@@ -138,7 +138,7 @@ def solution(row: Measurement, base: Measurement, named: tuple[str, ...]) -> Sol
     return Solution(
         row=row,
         base=base,
-        remedies=named,
+        names=named,
         function=function_of(row, base),
         times={name: form(row.passes[name], base.passes[name]) for name in shared},
         paired=paired,
@@ -262,7 +262,7 @@ def table(group: Sequence[Solution], title: str, folded: bool = False) -> Table:
 def line(each: Solution, passes: Sequence[PassName]) -> list[str]:
     """One solution."""
     return [
-        ", ".join(each.remedies),
+        ", ".join(each.names),
         code(each.row.contender.name) + (f" ran {code(each.row.ran)}" if each.row.ran else ""),
         kind_of(each.row.problem),
         *(f"{absolute_time(each, name)}\n{time(each, name)}" for name in passes),

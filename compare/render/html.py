@@ -73,7 +73,7 @@ def notes(each: Entry) -> list[str]:
         f"Ran {row.ran}." if row.ran else "",
         f"{fmt.plural(each.device.rounds, 'round')} in {fmt.plural(1 + len(result.repeats), 'process', 'processes')}, "
         f"stopped by {row.stopped}. Peak by {result.peak_source}.",
-        "Measured with the device to itself." if row.alone else "",
+        "Measured alone on the device." if row.alone else "",
         *(f"{worded(notice)} [{notice.code}]" for notice in row.warnings),
     ]
     return [fmt.one_line(text) for text in said if text]

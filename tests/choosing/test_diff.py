@@ -168,7 +168,7 @@ def test_what_else_changes_results_is_refused_with_the_difference(results: Resul
     old, new = results.write(*OLD), results.write(*OLD, record=record)
     for pair in ((old, new), (new, old)):
         line = results.refusal(*pair)
-        assert "as more than versions differs" in line
+        assert "settings differ" in line
     assert said in results.refusal(old, new)
 
 

@@ -112,7 +112,7 @@ def test_memory_is_held_against_what_was_counted_alike() -> None:
 GONE = Notice(code=FAILED, text="process 2: CRASH in step: gone")
 LOST: dict[str, tuple[Row | None, Row | None, str | None, str]] = {
     "wrong now": (steady(WHERE), steady(WHERE, agreement=agreement(False)), "disagreement", "disagree"),
-    "unjudged now": (steady(WHERE), steady(WHERE, agreement=None), None, "not judged"),
+    "unjudged now": (steady(WHERE), steady(WHERE, agreement=None), None, "not verified"),
     "wrong before too": (
         steady(WHERE, agreement=agreement(False)),
         steady(WHERE, agreement=agreement(False)),
@@ -127,7 +127,7 @@ LOST: dict[str, tuple[Row | None, Row | None, str | None, str]] = {
     "missing": (steady(WHERE), None, "missing", "is missing"),
     "missing, and had failed": (skip(WHERE), None, None, "is missing"),
     "new": (None, steady(WHERE), None, "is new"),
-    "alone now": (steady(WHERE), steady(WHERE, alone=True), None, "to itself"),
+    "alone now": (steady(WHERE), steady(WHERE, alone=True), None, "measured alone"),
     "failed in a process": (
         steady(WHERE),
         steady(WHERE, warnings=(GONE,)),

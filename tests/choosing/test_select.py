@@ -42,19 +42,19 @@ def test_the_answer_comes_first_with_what_it_costs(capsys: pytest.CaptureFixture
     assert "an error of 3.1e-07 against float64" in answer
 
 
-def test_where_the_choice_flips(capsys: pytest.CaptureFixture[str], results: Path) -> None:
+def test_where_the_recommendation_changes(capsys: pytest.CaptureFixture[str], results: Path) -> None:
     text = said(capsys, results, "--goal", "latency")
-    flips = "alone B=4 T=256 N=1 H=64 full float32 ieee would take jax:naive:jit, torch:naive:eager being at 2.00x"
-    assert flips in text
+    crossover = "alone B=4 T=256 N=1 H=64 full float32 ieee would take jax:naive:jit, torch:naive:eager being at 2.00x"
+    assert crossover in text
     assert "torch:naive:eager overtakes jax:naive:jit between T=256 and 4096 (interpolated 645), B=4 N=1" in text
-    assert "as if their logarithm ran straight" in text
+    assert "assumes a straight line in log-log space" in text
 
 
 def test_who_is_left_out_and_what_was_not_measured(capsys: pytest.CaptureFixture[str], results: Path) -> None:
     text = said(capsys, results)
     assert "torch:fused:compile: its numbers disagree [B=4 T=4096 N=1 H=64 full float32 ieee]" in text
     assert "torch:fused:compile: was not measured [B=4 T=256" in text
-    assert "FlashAttention: none of it stands here" in text
+    assert "FlashAttention: not measured" in text
     assert "--max-seq-len finds it" in text
 
 
@@ -111,7 +111,7 @@ def test_by_the_wall_another_may_be_ahead(capsys: pytest.CaptureFixture[str], tm
     rows = [steady(LONG, JAX, 1e-3, wall=9.0), steady(LONG, EAGER, 2e-3, wall=1.1)]
     assert "torch:naive:eager takes only 0.24x ±0." in said(capsys, written(tmp_path / "a", *rows))
     level = [steady(LONG, JAX, 1e-3, wall=2.0), steady(LONG, EAGER, 1.1e-3, wall=1.8)]  # 1% apart by the wall
-    assert "By the wall" not in said(capsys, written(tmp_path / "b", *level))
+    assert "In wall-clock time" not in said(capsys, written(tmp_path / "b", *level))
 
 
 def test_another_precision_is_shown_beside(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -36,7 +36,12 @@ def weighed(short: float, long: float) -> Contender | None:
 
 
 def test_the_mix_decides() -> None:
-    assert (weighed(1, 1), weighed(1000, 1), weighed(11, 1), weighed(9, 1)) == (EAGER, JAX, JAX, EAGER)
+    assert (weighed(1, 1), weighed(1000, 1), weighed(11, 1), weighed(9, 1)) == (
+        EAGER,
+        JAX,
+        JAX,
+        EAGER,
+    )
     assert weighed(10, 1) is None  # a job to which both are the same
 
 
@@ -119,7 +124,7 @@ OBJECTIONS: dict[str, tuple[Row | None, Goal, str]] = {
     "without the pass": (steady(LONG, EAGER, passes=("step",)), "latency", "pass was not measured"),
     "without training": (steady(LONG, EAGER, passes=("forward",)), "training", "training was not measured"),
     "not naive": (steady(LONG, EAGER, warnings=FUSED_BY_COMPILER), "latency", "its compiler fused it"),
-    "alone": (steady(LONG, EAGER, alone=True), "latency", "no turns"),
+    "alone": (steady(LONG, EAGER, alone=True), "latency", "not in turns"),
 }
 
 

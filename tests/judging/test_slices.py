@@ -1,4 +1,4 @@
-"""What the oracle did not check is held against the other contenders."""
+"""What the oracle did not check is compared with the other contenders."""
 
 from __future__ import annotations
 
