@@ -163,7 +163,7 @@ def test_a_page_without_its_extra_is_refused_or_left_out(
     with pytest.raises(SystemExit) as end:
         main(["report", run, "--format", "html"])
     assert end.value.code == 2
-    assert "without report.html: jinja2 is not installed (the extra plots" in capsys.readouterr().err
+    assert "without report.html: jinja2 is not installed (install the extra" in capsys.readouterr().err
     assert main(["report", run, "-o", str(tmp_path / "out")]) == 0
     assert "without report.html: jinja2" in capsys.readouterr().out.replace("\n", " ")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.csv", "report.md"]

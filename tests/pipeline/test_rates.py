@@ -10,6 +10,7 @@ import pytest
 
 from compare.backends import BACKENDS
 from compare.cli.main import main
+from compare.machine import memory
 from compare.measure import rates as rating
 from compare.results import store
 from compare.worker.protocol import Failed
@@ -75,7 +76,7 @@ def test_an_array_is_never_smaller_than_four_caches(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     for cache, expected in ((None, 2**27), (2**26, 2**28), (2**40, 2**30)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rating.caches, "cpu_bytes", lambda cache=cache: cache)
+            patch.setattr(memory, "cpu_bytes", lambda cache=cache: cache)
             assert rating.stream_bytes("cpu") == expected
     assert rating.stream_bytes("gpu") == 2**30
 

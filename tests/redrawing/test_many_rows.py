@@ -78,7 +78,7 @@ def test_markdown_shows_the_first_of_very_many() -> None:
 
 def test_how_much_is_shown_stands_in_the_docs() -> None:
     reading = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
-    assert f"The terminal shows the first {terminal.SHOWN.of_more} rows" in reading
+    assert f"| terminal | the first {terminal.SHOWN.of_more} |" in reading
     whole, part = markdown.SHOWN
-    assert f"all of up to {whole:,} rows and the first {part} of more" in reading
-    assert f"the page's table of rows the first {html.IN_TABLE.of_more:,}" in reading
+    assert f"sections of the page | all of up to {whole:,}, the first {part} of more |" in reading
+    assert f"| table of rows in the page | the first {html.IN_TABLE.of_more:,} |" in reading
