@@ -8,6 +8,7 @@ only the worker runs them.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ import msgspec
 
 from compare.backends import BACKENDS, backend
 from compare.maths import zigzag
-from compare.schema.contract import Variant, unsupported
+from compare.schema.contract import MASKS, Variant, unsupported
 from compare.schema.records import Problem
 
 SIGNATURE = "(q, k, v, *, mask, scale)"
@@ -57,9 +58,10 @@ def refuses(name: str, variant: str) -> bool:
 
 
 def description(name: str, variant: str) -> Variant | None:
-    """What a variant says of itself; None where it says nothing, or is not on this machine."""
-    if is_own(variant):
-        return _read(file_of(variant))
+    """What a variant of this program says of itself; None for any other.
+
+    Reports go by this: a user's file may have changed since it was measured, or be another one here.
+    """
     if name not in BACKENDS or not variant.isidentifier():  # names in results may come from anywhere
         return None
     paths = (root / "variants" / f"{variant}.py" for root in _roots(backend(name).package))
@@ -77,15 +79,33 @@ def _read(path: Path) -> Variant | None:
 def declared(module: ast.Module, path: Path) -> Variant | None:
     """The ``VARIANT`` of a file.  Raises ValueError where it is no literal, or its fields do not fit."""
     for node in module.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "VARIANT":
-            if not isinstance(node.value, ast.Call) or node.value.args:
-                raise ValueError(f"{path}: expected VARIANT = Variant(...) with named fields")
-            try:
-                fields = {str(field.arg): ast.literal_eval(field.value) for field in node.value.keywords}
-                return msgspec.convert(fields, Variant)
-            except ValueError as error:  # msgspec's is one too
-                raise ValueError(f"{path}: VARIANT must be a literal of the fields of Variant: {error}") from error
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if isinstance(node, ast.Assign | ast.AnnAssign) and [ast.unparse(target) for target in targets] == ["VARIANT"]:
+            return _converted(node.value, path)
     return None
+
+
+def _converted(value: ast.expr | None, path: Path) -> Variant:
+    if not isinstance(value, ast.Call) or value.args:
+        raise ValueError(f"{path}: expected VARIANT = Variant(...) with named fields")
+    try:
+        fields = {str(field.arg): ast.literal_eval(field.value) for field in value.keywords}
+        found = msgspec.convert(fields, Variant)
+    except ValueError as error:  # msgspec's is one too
+        raise ValueError(f"{path}: VARIANT must be a literal of the fields of Variant: {error}") from error
+    known = {field.name for field in dataclasses.fields(Variant)}
+    kinds = {mask.partition(":")[0] for mask in MASKS}
+    for what, unknown, possible in (("field", {*fields} - known, known), ("mask", {*found.masks} - kinds, kinds)):
+        if unknown:
+            raise ValueError(f"{path}: VARIANT has no {what} {min(unknown)}; possible: {', '.join(sorted(possible))}")
+    return found
+
+
+def described(name: str, variant: str) -> Variant | None:
+    """The same before a run, where a user's own function may be described in its file too."""
+    return _read(file_of(variant)) if is_own(variant) else description(name, variant)
 
 
 def refusal(problem: Problem, name: str, variant: str) -> str:
@@ -93,10 +113,11 @@ def refusal(problem: Problem, name: str, variant: str) -> str:
 
     A user's own function without a description is tried on everything, and verification decides.
     """
-    found = description(name, variant)
+    found = described(name, variant)
     if found is None:
         return "" if is_own(variant) else f"{variant}: {name} has no description of it (VARIANT), so nothing is known"
-    return unsupported(variant, found, problem.scores.mask) or _not_shared(problem, name, found)
+    called = variant.rpartition(":")[2]
+    return unsupported(called, found, problem.scores.mask) or _not_shared(problem, name, found)
 
 
 def _not_shared(problem: Problem, name: str, found: Variant) -> str:

@@ -12,7 +12,8 @@ def worded(notice: Notice) -> str:
     try:
         sentence = notice.text or SENTENCES[notice.code](notice)
     except (KeyError, IndexError):  # a file may hold a code that this program does not know, or lack a number
-        sentence = notice.code
+        known = [f"{name}={value:g}" for name, value in notice.numbers.items()]
+        sentence = " ".join([notice.code, *known, *notice.names])
     return f"{notice.pass_name}: {sentence}" if notice.pass_name else sentence
 
 

@@ -81,7 +81,7 @@ def show_plan(plan: Plan, console: Console) -> int:
             needed = cases.case_bytes(problem, plan.settings.passes, contender)
             heading = (str(number), problem.label) if at == 0 else ("", "")
             reason = refused.get(Case(problem=problem, contender=contender), "")
-            if free is not None and needed * plan.worker_count > free:
+            if not reason and free is not None and needed * plan.worker_count > free:
                 reason = f"needs more than the {free / 1e9:.1f} GB of memory that are available"
             if reason:
                 skipped.setdefault(reason, []).append(contender.name)

@@ -54,6 +54,8 @@ def score_share(problem: Problem, variant: Variant | None) -> float:
     if variant.scores == "all":
         return 1.0
     mask, q_len, kv_len = problem.scores.mask, problem.q_len, problem.kv_len
+    if mask.kind not in variant.masks:  # refused, so nothing is held
+        return 0.0
     if mask.kind not in ("window", "strided"):
         return 1.0
     cut = window_band(mask, q_len, kv_len) if mask.kind == "window" else strided_rows(mask, q_len, kv_len)

@@ -28,7 +28,7 @@ def known(problem: Problem, contender: Contender, contenders: Sequence[Contender
     """Why a case is skipped, as far as that follows from its names and sizes; empty where it does not."""
     if reason := variants.refusal(problem, contender.backend, contender.variant):
         return reason
-    found = variants.description(contender.backend, contender.variant)
+    found = variants.described(contender.backend, contender.variant)
     alone = replace(contender, variant=found.alone, entrant=1) if found and found.alone else None
     if alone in contenders and alone and problem.devices == 1:
         return f"on one device this is {alone.name}, which is measured here"
@@ -128,7 +128,7 @@ class OneProcess:
                 self._fleet.stop()
 
     def _needed(self, problem: Problem, contender: Contender) -> int:
-        described = variants.description(contender.backend, contender.variant)
+        described = variants.described(contender.backend, contender.variant)
         needed = prediction.needed_bytes(problem, self.settings.passes, described)
         return needed * problem.devices if self.settings.device == "cpu" else needed  # which share one memory
 
@@ -192,7 +192,9 @@ class OneProcess:
         available = self._available()
         for contender in contenders:
             needed = self._needed(problem, contender)
-            if available is not None and needed > available:  # two live workers hold their heaps at once
+            if reason := self._refusal(problem, contender, contenders):
+                yield Skip(problem=problem, contender=contender, reason=reason)
+            elif available is not None and needed > available:  # two live workers hold their heaps at once
                 yield Skip(
                     problem=problem,
                     contender=contender,
@@ -200,8 +202,6 @@ class OneProcess:
                     predicted_bytes=needed,
                     available_bytes=available,
                 )
-            elif reason := self._refusal(problem, contender, contenders):
-                yield Skip(problem=problem, contender=contender, reason=reason)
 
     def _refusal(self, problem: Problem, contender: Contender, contenders: Sequence[Contender]) -> str | None:
         return known(problem, contender, contenders) or self._missing_mode(contender)

@@ -29,7 +29,7 @@ from compare.schema.records import (
     Record,
     Settings,
 )
-from compare.variants import description, variants
+from compare.variants import described, variants
 
 # What one iteration of all passes costs per score element, roughly, to plan by: seconds on one CPU thread and on a GPU.
 SECONDS_PER_SCORE: dict[Device, float] = {"cpu": 2e-8, "gpu": 5e-11}
@@ -233,4 +233,4 @@ def case_s(problem: Problem, settings: Settings) -> float:
 
 def case_bytes(problem: Problem, passes: tuple[PassName, ...], contender: Contender) -> int:
     """Bytes that a case needs of its device."""
-    return needed_bytes(problem, passes, description(contender.backend, contender.variant))
+    return needed_bytes(problem, passes, described(contender.backend, contender.variant))

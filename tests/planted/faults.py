@@ -40,7 +40,7 @@ ATTENTION = (
     Fault(
         "the harness runs a variant on a mask that it does not declare",
         "compare/variants.py",
-        "return unsupported(variant, found, problem.scores.mask) or _not_shared(problem, name, found)",
+        "return unsupported(called, found, problem.scores.mask) or _not_shared(problem, name, found)",
         "return _not_shared(problem, name, found)",
         "tests/test_growth.py",
     ),

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from compare.backends import BACKENDS, backend
+from compare.maths.prediction import needed_bytes
 from compare.schema import contract
 from compare.schema.contract import MASKS, Mask, Scores, Variant
-from compare.variants import package_file, variants
+from compare.variants import check, described, description, package_file, refusal, variants
 from tests.variants import checking
 from tests.variants.checking import Named, attention_of, description_of
 
@@ -109,3 +110,40 @@ def test_masks_that_it_does_not_declare_are_refused(variant: Named) -> None:
         assert str(refused.value) == contract.unsupported(
             variant[1], description_of(variant), contract.parse_mask(mask)
         )
+
+
+@pytest.mark.parametrize(
+    ("literal", "said"),
+    [
+        ('VARIANT = Variant(summary="x", masks=("causal",), score="all")', "no field score"),
+        ('VARIANT = Variant(summary="x", masks=("casual",))', "no mask casual"),
+        ('VARIANT = Variant(summary="x", masks="causal")', "must be a literal"),
+        ("VARIANT = describe()", "must be a literal"),
+        ('VARIANT: Variant = Variant(summary="x", masks=MASKS)', "must be a literal"),
+        ("VARIANT = 3", "named fields"),
+    ],
+)
+def test_a_mistake_in_a_users_description_is_refused_in_one_line(literal: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(f"{literal}\n\ndef attend(q, k, v, *, mask, scale): ...\n")
+    with pytest.raises(ValueError, match=said) as refused:
+        check(f"{path}:attend")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_users_description_counts_before_a_run_and_never_in_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        'VARIANT: Variant = Variant(summary="x", masks=("causal",))\n\ndef attend(q, k, v, *, mask, scale): ...\n'
+    )
+    own, full = f"{path}:attend", checking.problem(mask="full")
+    check(own)
+    assert description("jax", own) is None
+    assert refusal(full, "jax", own) == "attend does not support mask full; supported: causal"
+    assert refusal(checking.problem(mask="causal"), "jax", own) == ""
+
+
+def test_a_refused_mask_needs_no_memory_and_its_reason_comes_first() -> None:
+    long = checking.problem(mask="causal", lengths=(2**16, 2**16))
+    assert needed_bytes(long, ("step",), described("jax", "window")) == needed_bytes(long, ("step",), None)
+    assert refusal(long, "jax", "window") == "window does not support mask causal; supported: window"
