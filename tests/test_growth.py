@@ -126,6 +126,26 @@ def test_a_framework_is_a_package_and_one_line_of_the_registry(tree: Path, run: 
     assert '"agrees":true' in (tree / "out" / "results.jsonl").read_text()
 
 
+NEW_QUESTION = '''"""A question that was added for a test."""
+
+from compare.analysis.sections import Section
+
+ORDER = 12
+
+
+def sections(run, rows):
+    return [Section("How many rows", [f"The run has {len(rows)} rows."])]
+'''
+
+
+def test_a_question_is_one_file(tree: Path, run: Run) -> None:
+    (tree / "compare" / "analysis" / "how_many.py").write_text(NEW_QUESTION)
+    run("report", str(ROOT / "results" / "cpu"), "--format", "markdown,html", "-o", "drawn")
+    markdown, html = ((tree / "drawn" / name).read_text() for name in ("report.md", "report.html"))
+    assert re.search(r"^## How many rows\n\nThe run has \d+ rows\.$", markdown, re.MULTILINE)
+    assert re.search(r"How many rows</h2>\s*<p>The run has \d+ rows\.</p>", html)
+
+
 def test_outside_of_the_registry_no_decision_names_a_framework() -> None:
     for path in (ROOT / "compare").rglob("*.py"):
         if path.name == "backends.py":
