@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 
 from benchmarks.planted import extra
 from compare.machine import environment
+from compare.variants import declared
 from tests import samples
 
+ROOT = Path(__file__).parents[1]
 BATCH = 40
 
 
@@ -70,3 +74,13 @@ def test_workers_on_a_cpu_keep_pages_and_ask_for_huge_ones(tmp_path: Any) -> Non
     fair = environment.fair(settings, tmp_path)
     assert fair["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     assert fair["MALLOC_MMAP_MAX_"] == "0"
+
+
+@pytest.mark.parametrize("package", ["jax_attn", "torch_attn"])
+def test_its_variant_describes_itself_or_every_case_would_be_skipped(package: str) -> None:
+    planted, real = (
+        declared(ast.parse((ROOT / folder / package / "variants" / "naive.py").read_text()), Path(package))
+        for folder in ("benchmarks/planted", ".")
+    )
+    assert planted is not None
+    assert planted == real
