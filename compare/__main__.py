@@ -31,7 +31,7 @@ def run() -> int:
 
 
 def nowhere() -> TextIO:
-    """Where output goes that nobody is to see."""
+    """A stream that discards its output."""
     return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 

@@ -112,7 +112,7 @@ def spread(contender: Contender, name: PassName, rows: Sequence[Measurement]) ->
 
 
 class Extent(NamedTuple):
-    """Up to ``most`` rows are shown whole; of more than that so many as ``of_more`` has room for."""
+    """How many rows an output shows: all up to ``most``, else the first ``of_more``."""
 
     most: int
     of_more: int

@@ -138,7 +138,7 @@ def wall_ratio(result: PassResult, reference: PassResult) -> Estimate:
 
 
 def unpaired_ratio(result: PassResult, reference: PassResult) -> Estimate:
-    """Device time over the reference's where the two did not take turns: both intervals count, added in squares."""
+    """Device time over the reference's, measured without turns: both intervals count, combined in quadrature."""
     return quotient(device_time(result), device_time(reference))
 
 

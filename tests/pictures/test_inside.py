@@ -83,7 +83,7 @@ def test_the_formula_adds_one_matrix_forward_one_more_backward_and_both_in_a_ste
 def test_the_caption_names_who_says_so_and_who_has_no_line_and_why() -> None:
     planned = replace(CURVE, source="plan")
     picture = draw(row(LARGE, JAX, planned), row(LARGE, EAGER, CURVE), row(LARGE, COMPILE, UNTOLD))
-    assert "By whom: jax: plan; torch: events." in picture.caption
+    assert "Sources: jax: plan; torch: events." in picture.caption
     assert picture.caption.endswith("No line for torch:naive:compile: the plan is held as it is.")
     assert picture.png() == draw(row(LARGE, JAX, planned), row(LARGE, EAGER, CURVE), row(LARGE, COMPILE, UNTOLD)).png()
 

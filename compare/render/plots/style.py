@@ -26,38 +26,34 @@ TIME = (
 )
 MEMORY = (
     "The highest allocation during a pass above what was allocated before it. It is counted, not sampled, and has"
-    " no interval. A slope is the exponent of the sequence length between the two longest, where both were weighed"
-    " in one way."
+    " no interval. A slope is the exponent of the sequence length between the two longest, where both were measured"
+    " in the same way."
 )
-GROWTH = (
-    " Some peaks here are no counts but growth of resident memory (≈ in the tables), which varies by tens of percent"
-    " from process to process."
-)
+GROWTH = " Peaks marked ≈ in the tables are growth of resident memory, accurate to tens of percent."
 ROOFLINE = (
     "The roofline bound over device time, with the 95% interval of the time. At 100% a pass is as fast as the count of"
     " the variant's bytes and FLOPs allows. The roofline table marks what is over 100% or was served by a cache."
 )
 RATIOS = (
-    "Device time over that of the reference, with its 95% interval and the verdict: below 1 is faster. The "
-    "colours end at a quarter and at four times. – where no ratio would be fair, or nothing was measured."
+    "Device time over that of the baseline, with its 95% confidence interval and the verdict: below 1 is faster. The "
+    "colours end at 0.25x and 4x. –: not comparable, or not measured."
 )
 COSTS = (
-    "What each pass cost before its first sample, and the wall time of a steady call, with its 95% "
-    "interval. Dispatch is the part of a steady call that is not the device's. Costs were taken once and have no "
-    "interval; what cost nothing is not shown."
+    "What each pass cost before its first sample, and the wall time of a steady call with its 95% confidence "
+    "interval. Dispatch is wall time less device time of a steady call. Costs were measured once and have no "
+    "interval; zero costs are not shown."
 )
 FRONTS = (
-    "Device time, with its 95% interval, beside the highest peak of the passes, for the largest sizes. Filled: no"
-    " other one is surely faster (its interval ends before this one's begins) and needs no more memory; the "
-    "dotted line joins these. Hollow: there is such another one. All dtypes stand side by side, though they were "
-    "measured one after the other, and less exact numbers are not held against a row here."
+    "Device time with its 95% confidence interval, and the highest peak of the passes, for the largest sizes. Filled:"
+    " on the Pareto front, joined by the dotted line. Hollow: another contender is faster (its interval ends before "
+    "this one begins) and needs no more memory. Dtypes share the plot: they were measured one after the other, and "
+    "their errors differ."
 )
 INSIDE = (
-    "Bytes above those at the start of one iteration of each pass, as its framework's profiler saw it before the first"
-    " sample; a level lasts until the next change. It took longer under the profiler than the tables say, so time is a"
-    " share of it. On a GPU a moment is the host's, which asks for memory before the kernels that use it run. A row's"
-    " peak is above its line where a compiler takes all of its plan at once, of which the line is what is in use, and"
-    " where its kernels take more outside of the plan."
+    "Bytes above the start of one iteration of each pass, from the framework's profiler, before the first sample. A"
+    " level lasts until the next change. Profiling slows the iteration, so time is shown as a share of it. On a GPU the"
+    " host allocates before the kernels run. A row's peak can lie above its line: a compiler allocates its whole plan"
+    " at once, while the line shows what is in use, and kernels may allocate outside of the plan."
 )
 
 
@@ -65,7 +61,7 @@ def inside(sources: Mapping[str, Sequence[str]], untold: Mapping[str, Sequence[s
     """The caption of memory inside one iteration, by who says so, with the contenders that have no line."""
     said = "; ".join(f"{' and '.join(homes)}: {source}" for source, homes in sources.items())
     lacking = "".join(f" No line for {', '.join(names)}: {reason}." for reason, names in untold.items())
-    return f"{INSIDE} By whom: {said}.{lacking}"
+    return f"{INSIDE} Sources: {said}.{lacking}"
 
 
 FAINT = "#8a8a93"
